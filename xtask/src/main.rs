@@ -1,0 +1,160 @@
+//! What the README's commands and CI call: `cargo xtask …`.
+
+use std::process::ExitCode;
+
+use lexopt::prelude::*;
+use xtask::gates::{self, Selection};
+use xtask::kafka::{self, Cluster, Jit, standing};
+use xtask::{bans, quickstart};
+
+const HELP: &str = "\
+cargo xtask test [--fast] [--suite NAME]                      every gate in order, or one of them
+cargo xtask quickstart [--records N] [--version V]            the quick start example on a real Kafka
+cargo xtask conformance [-- ARGUMENTS]                        Kafka's schemas and bytes against ours
+cargo xtask bans                                              dependencies, licences, sources
+cargo xtask kafka up [--version V] [--nodes N] [--full-jit]   start a real Kafka and print its bootstrap list
+cargo xtask kafka down [ID]                                   stop what `up` started: one cluster or all
+cargo xtask kafka list                                        show what `up` started
+";
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Outcome {
+    let mut arguments = lexopt::Parser::from_env();
+    match word(&mut arguments)?.as_deref() {
+        Some("kafka") => match word(&mut arguments)?.as_deref() {
+            Some("up") => kafka_up(&mut arguments),
+            Some("hold") => kafka_hold(&mut arguments),
+            Some("down") => kafka_down(&mut arguments),
+            Some("list") => kafka_list(&mut arguments),
+            other => Err(format!("kafka what? got {other:?}\n{HELP}").into()),
+        },
+        Some("test") => test(&mut arguments),
+        Some("quickstart") => run_quickstart(&mut arguments),
+        Some("conformance") => {
+            let passed = arguments.raw_args()?.map(|word| word.string()).collect::<Result<Vec<_>, _>>()?;
+            Ok(gates::conformance(passed.strip_prefix(&["--".to_owned()][..]).unwrap_or(&passed))?)
+        }
+        Some("bans") => {
+            finished(&mut arguments)?;
+            Ok(bans::check()?)
+        }
+        None | Some("help") => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some(other) => Err(format!("no command `{other}`\n{HELP}").into()),
+    }
+}
+
+fn test(arguments: &mut lexopt::Parser) -> Outcome {
+    let mut selection = Selection::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("fast") => selection.fast = true,
+            Long("suite") => selection.suite = Some(arguments.value()?.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(gates::test(&selection)?)
+}
+
+fn run_quickstart(arguments: &mut lexopt::Parser) -> Outcome {
+    let (mut version, mut records) = (kafka::DEFAULT_VERSION.to_owned(), None);
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("version") => version = arguments.value()?.string()?,
+            Long("records") => records = Some(arguments.value()?.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(quickstart::run(&version, records.as_deref())?)
+}
+
+fn kafka_up(arguments: &mut lexopt::Parser) -> Outcome {
+    let (asked, _) = cluster_arguments(arguments)?;
+    let mut passed =
+        vec!["--version".to_owned(), asked.version, "--nodes".to_owned(), asked.nodes.to_string()];
+    if asked.jit == Jit::Full {
+        passed.push("--full-jit".to_owned());
+    }
+    let cluster = standing::up(&passed)?;
+    println!("{}", cluster.bootstrap);
+    eprintln!("Kafka {} stands; stop it with: cargo xtask kafka down {}", cluster.version, cluster.id);
+    Ok(())
+}
+
+fn kafka_hold(arguments: &mut lexopt::Parser) -> Outcome {
+    let (asked, token) = cluster_arguments(arguments)?;
+    let builder = Cluster::builder().version(asked.version).nodes(asked.nodes).jit(asked.jit);
+    Ok(standing::hold(builder, &token)?)
+}
+
+fn kafka_down(arguments: &mut lexopt::Parser) -> Outcome {
+    let id = word(arguments)?;
+    finished(arguments)?;
+    let ended = standing::down(id.as_deref())?;
+    if ended.is_empty() {
+        println!("nothing to stop");
+    }
+    for cluster in ended {
+        println!("stopped {} ({})", cluster.id, cluster.bootstrap);
+    }
+    Ok(())
+}
+
+fn kafka_list(arguments: &mut lexopt::Parser) -> Outcome {
+    finished(arguments)?;
+    for cluster in standing::list()? {
+        println!("{}  Kafka {}  {}", cluster.id, cluster.version, cluster.bootstrap);
+    }
+    Ok(())
+}
+
+/// What `up` and `hold` take.
+struct Asked {
+    version: String,
+    nodes: usize,
+    jit: Jit,
+}
+
+fn cluster_arguments(arguments: &mut lexopt::Parser) -> Result<(Asked, String), lexopt::Error> {
+    let mut asked = Asked { version: kafka::DEFAULT_VERSION.to_owned(), nodes: 1, jit: Jit::Quick };
+    let mut token = String::new();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("version") => asked.version = arguments.value()?.string()?,
+            Long("nodes") => asked.nodes = arguments.value()?.parse()?,
+            Long("full-jit") => asked.jit = Jit::Full,
+            Long("token") => token = arguments.value()?.string()?,
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok((asked, token))
+}
+
+fn word(arguments: &mut lexopt::Parser) -> Result<Option<String>, lexopt::Error> {
+    match arguments.next()? {
+        None => Ok(None),
+        Some(Value(value)) => value.string().map(Some),
+        Some(Long("help") | Short('h')) => Ok(Some("help".to_owned())),
+        Some(other) => Err(other.unexpected()),
+    }
+}
+
+fn finished(arguments: &mut lexopt::Parser) -> Result<(), lexopt::Error> {
+    match arguments.next()? {
+        None => Ok(()),
+        Some(other) => Err(other.unexpected()),
+    }
+}

@@ -1,0 +1,128 @@
+//! Keeps tasks, clocks and chance out of the pure machines: a walk over the sources of the library's crates.
+//!
+//! Clippy's `disallowed_methods` knows paths of functions; this knows files, and so also notices a `use tokio::…`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::repo;
+
+/// Folders whose files are judged.
+pub const ROOMS: &[&str] = &["protocol/src", "client/src", "producer/src", "consumer/src"];
+
+/// File names that are drivers wherever they stand.
+pub const DRIVERS: &[&str] = &["driver.rs", "task.rs", "transport.rs"];
+
+/// What only drivers may name.
+pub const IMPURE: &[&str] = &["tokio::", "Instant::now", "SystemTime::now", "fastrand", "thread_rng"];
+
+/// Further files that may, each with the reason.
+pub const FACADES: &[(&str, &str)] = &[
+    (
+        "client/src/client.rs",
+        "the facade: gives connections, metadata and coordinators to producers and consumers",
+    ),
+    ("client/src/net/connection.rs", "the handle of a connection's task: the channels between the two"),
+    ("client/src/net/dial.rs", "the dial trait, in terms of asynchronous streams"),
+    ("client/src/net/tcp.rs", "TCP for the dial trait"),
+    ("client/src/runtime.rs", "where drivers get clock, chance and tasks from"),
+];
+
+/// An impure word in a file that should be pure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The file, relative to the root of the checkout.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The word.
+    pub word: &'static str,
+}
+
+/// Every finding in the rooms, allow-listed files included.
+///
+/// # Errors
+/// When a source file cannot be read.
+pub fn findings() -> io::Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    for room in ROOMS {
+        for path in sources(&repo::root().join(room))? {
+            let file = path.strip_prefix(repo::root()).unwrap_or(&path).display().to_string();
+            let text = fs::read_to_string(&path)?;
+            found.extend(impure_words(&text).map(|(line, word)| Finding { file: file.clone(), line, word }));
+        }
+    }
+    Ok(found)
+}
+
+/// Files under `folder` that are neither drivers nor tests, in order.
+fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            if name != "tests" {
+                found.extend(sources(&path)?);
+            }
+        } else if name.ends_with(".rs") && name != "tests.rs" && !DRIVERS.contains(&name) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Impure words with their line numbers, outside of comments and of the test module at the end of a file.
+fn impure_words(text: &str) -> impl Iterator<Item = (usize, &'static str)> {
+    let lines: Vec<&str> = text.lines().map(code).collect();
+    let end = lines
+        .windows(2)
+        .position(|pair| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{'))
+        .unwrap_or(lines.len());
+    let mut words = Vec::new();
+    for (number, line) in (1..).zip(&lines[..end]) {
+        words.extend(IMPURE.iter().filter(|word| line.contains(**word)).map(|word| (number, *word)));
+    }
+    words.into_iter()
+}
+
+/// A line without its comment.
+fn code(line: &str) -> &str {
+    line.split_once("//").map_or(line, |(code, _)| code).trim_end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_drivers_and_facades_touch_tasks_clocks_and_chance() {
+        let offences: Vec<Finding> = findings()
+            .unwrap()
+            .into_iter()
+            .filter(|finding| !FACADES.iter().any(|(file, _)| *file == finding.file))
+            .collect();
+        assert_eq!(offences, [], "move it to a driver, or name the file in FACADES with a reason");
+    }
+
+    #[test]
+    fn every_facade_on_the_list_needs_to_be_there() {
+        let found = findings().unwrap();
+        let idle: Vec<&str> = FACADES
+            .iter()
+            .map(|(file, _)| *file)
+            .filter(|file| !found.iter().any(|finding| finding.file == *file))
+            .collect();
+        assert_eq!(idle, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn comments_and_the_test_module_are_not_judged() {
+        let text = "use tokio::sync;\n// Instant::now\nlet a = 1; // fastrand\n#[cfg(test)]\nmod scripted;\n\
+                    let b = Instant::now();\n#[cfg(test)]\nmod tests {\n    use tokio::time;\n}\n";
+        let found: Vec<(usize, &str)> = impure_words(text).collect();
+        assert_eq!(found, [(1, "tokio::"), (6, "Instant::now")]);
+    }
+}
