@@ -1,0 +1,195 @@
+//! API keys and what ties a request to its response.
+
+use std::fmt;
+
+use crate::wire::{Message, VersionRange};
+
+/// The number of an API on the wire; an open set, so that an unknown one survives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ApiKey(pub i16);
+
+macro_rules! keys {
+    ($($name:ident = $key:literal, $text:literal;)*) => {
+        #[allow(missing_docs, reason = "the names are Kafka's own and say all there is to say")]
+        impl ApiKey {
+            $(pub const $name: ApiKey = ApiKey($key);)*
+
+            /// Kafka's name of the API, where this crate knows it.
+            pub const fn name(self) -> Option<&'static str> {
+                match self.0 {
+                    $($key => Some($text),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+keys! {
+    PRODUCE = 0, "Produce";
+    FETCH = 1, "Fetch";
+    LIST_OFFSETS = 2, "ListOffsets";
+    METADATA = 3, "Metadata";
+    OFFSET_COMMIT = 8, "OffsetCommit";
+    OFFSET_FETCH = 9, "OffsetFetch";
+    FIND_COORDINATOR = 10, "FindCoordinator";
+    JOIN_GROUP = 11, "JoinGroup";
+    HEARTBEAT = 12, "Heartbeat";
+    LEAVE_GROUP = 13, "LeaveGroup";
+    SYNC_GROUP = 14, "SyncGroup";
+    DESCRIBE_GROUPS = 15, "DescribeGroups";
+    LIST_GROUPS = 16, "ListGroups";
+    SASL_HANDSHAKE = 17, "SaslHandshake";
+    API_VERSIONS = 18, "ApiVersions";
+    CREATE_TOPICS = 19, "CreateTopics";
+    DELETE_TOPICS = 20, "DeleteTopics";
+    DELETE_RECORDS = 21, "DeleteRecords";
+    INIT_PRODUCER_ID = 22, "InitProducerId";
+    OFFSET_FOR_LEADER_EPOCH = 23, "OffsetForLeaderEpoch";
+    ADD_PARTITIONS_TO_TXN = 24, "AddPartitionsToTxn";
+    ADD_OFFSETS_TO_TXN = 25, "AddOffsetsToTxn";
+    END_TXN = 26, "EndTxn";
+    WRITE_TXN_MARKERS = 27, "WriteTxnMarkers";
+    TXN_OFFSET_COMMIT = 28, "TxnOffsetCommit";
+    DESCRIBE_ACLS = 29, "DescribeAcls";
+    CREATE_ACLS = 30, "CreateAcls";
+    DELETE_ACLS = 31, "DeleteAcls";
+    DESCRIBE_CONFIGS = 32, "DescribeConfigs";
+    ALTER_CONFIGS = 33, "AlterConfigs";
+    ALTER_REPLICA_LOG_DIRS = 34, "AlterReplicaLogDirs";
+    DESCRIBE_LOG_DIRS = 35, "DescribeLogDirs";
+    SASL_AUTHENTICATE = 36, "SaslAuthenticate";
+    CREATE_PARTITIONS = 37, "CreatePartitions";
+    CREATE_DELEGATION_TOKEN = 38, "CreateDelegationToken";
+    RENEW_DELEGATION_TOKEN = 39, "RenewDelegationToken";
+    EXPIRE_DELEGATION_TOKEN = 40, "ExpireDelegationToken";
+    DESCRIBE_DELEGATION_TOKEN = 41, "DescribeDelegationToken";
+    DELETE_GROUPS = 42, "DeleteGroups";
+    ELECT_LEADERS = 43, "ElectLeaders";
+    INCREMENTAL_ALTER_CONFIGS = 44, "IncrementalAlterConfigs";
+    ALTER_PARTITION_REASSIGNMENTS = 45, "AlterPartitionReassignments";
+    LIST_PARTITION_REASSIGNMENTS = 46, "ListPartitionReassignments";
+    OFFSET_DELETE = 47, "OffsetDelete";
+    DESCRIBE_CLIENT_QUOTAS = 48, "DescribeClientQuotas";
+    ALTER_CLIENT_QUOTAS = 49, "AlterClientQuotas";
+    DESCRIBE_USER_SCRAM_CREDENTIALS = 50, "DescribeUserScramCredentials";
+    ALTER_USER_SCRAM_CREDENTIALS = 51, "AlterUserScramCredentials";
+    DESCRIBE_QUORUM = 55, "DescribeQuorum";
+    UPDATE_FEATURES = 57, "UpdateFeatures";
+    DESCRIBE_CLUSTER = 60, "DescribeCluster";
+    DESCRIBE_PRODUCERS = 61, "DescribeProducers";
+    UNREGISTER_BROKER = 64, "UnregisterBroker";
+    DESCRIBE_TRANSACTIONS = 65, "DescribeTransactions";
+    LIST_TRANSACTIONS = 66, "ListTransactions";
+    CONSUMER_GROUP_HEARTBEAT = 68, "ConsumerGroupHeartbeat";
+    CONSUMER_GROUP_DESCRIBE = 69, "ConsumerGroupDescribe";
+    GET_TELEMETRY_SUBSCRIPTIONS = 71, "GetTelemetrySubscriptions";
+    PUSH_TELEMETRY = 72, "PushTelemetry";
+    LIST_CONFIG_RESOURCES = 74, "ListConfigResources";
+    DESCRIBE_TOPIC_PARTITIONS = 75, "DescribeTopicPartitions";
+    SHARE_GROUP_HEARTBEAT = 76, "ShareGroupHeartbeat";
+    SHARE_GROUP_DESCRIBE = 77, "ShareGroupDescribe";
+    SHARE_FETCH = 78, "ShareFetch";
+    SHARE_ACKNOWLEDGE = 79, "ShareAcknowledge";
+    ADD_RAFT_VOTER = 80, "AddRaftVoter";
+    REMOVE_RAFT_VOTER = 81, "RemoveRaftVoter";
+    STREAMS_GROUP_HEARTBEAT = 88, "StreamsGroupHeartbeat";
+    STREAMS_GROUP_DESCRIBE = 89, "StreamsGroupDescribe";
+    DESCRIBE_SHARE_GROUP_OFFSETS = 90, "DescribeShareGroupOffsets";
+    ALTER_SHARE_GROUP_OFFSETS = 91, "AlterShareGroupOffsets";
+    DELETE_SHARE_GROUP_OFFSETS = 92, "DeleteShareGroupOffsets";
+}
+
+impl fmt::Display for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "API {}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An API: its key and the versions that this crate's tables cover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Api {
+    /// The key.
+    pub key: ApiKey,
+    /// The versions whose bytes are known, those that brokers before 4.0 speak included.
+    pub versions: VersionRange,
+    /// Those of them that may be negotiated: Kafka can still change the bytes of the others.
+    pub stable: VersionRange,
+    /// The first flexible version (KIP-482).
+    pub flexible_from: i16,
+}
+
+impl Api {
+    /// An API whose versions are all stable.
+    pub(crate) const fn new(key: ApiKey, versions: VersionRange, flexible_from: i16) -> Self {
+        Api { key, versions, stable: versions, flexible_from }
+    }
+
+    /// The same API with the versions from `first` on unstable.
+    pub(crate) const fn unstable_from(mut self, first: i16) -> Self {
+        self.stable.max = first - 1;
+        self
+    }
+
+    /// Whether `version` is flexible.
+    pub const fn flexible(&self, version: i16) -> bool {
+        version >= self.flexible_from
+    }
+
+    /// The version of the request header that precedes a body in `version`.
+    pub const fn request_header_version(&self, version: i16) -> i16 {
+        if self.flexible(version) { 2 } else { 1 }
+    }
+
+    /// The version of the response header that precedes a body in `version`.
+    ///
+    /// An ApiVersions response has header version 0 always: the client doesn't know yet what the broker speaks.
+    pub const fn response_header_version(&self, version: i16) -> i16 {
+        if self.flexible(version) && self.key.0 != ApiKey::API_VERSIONS.0 { 1 } else { 0 }
+    }
+
+    /// The newest stable version that both this crate and a broker speak which announces `broker`.
+    pub fn negotiate(&self, broker: VersionRange) -> Option<i16> {
+        let common = self.stable.intersect(broker);
+        (!common.is_empty()).then_some(common.max)
+    }
+}
+
+/// A message that a client sends.
+pub trait Request: Message {
+    /// Its API.
+    const API: Api;
+    /// What the broker answers.
+    type Response: Response<Request = Self>;
+}
+
+/// A message that a broker answers.
+pub trait Response: Message {
+    /// The request it answers.
+    type Request: Request<Response = Self>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::init_producer_id::InitProducerIdRequest;
+
+    #[test]
+    fn the_newest_common_version_is_negotiated_but_never_an_unstable_one() {
+        let api = InitProducerIdRequest::API;
+        assert_eq!((api.versions, api.stable), (VersionRange::new(0, 6), VersionRange::new(0, 5)));
+        assert_eq!(api.negotiate(VersionRange::new(0, 6)), Some(5));
+        assert_eq!(api.negotiate(VersionRange::new(1, 4)), Some(4));
+        assert_eq!(api.negotiate(VersionRange::new(6, 6)), None);
+        assert_eq!(api.negotiate(VersionRange::NONE), None);
+    }
+}

@@ -1,0 +1,301 @@
+//! [`BatchBuilder`]: records encoded where they will be sent from.
+//!
+//! Each byte of a record is copied once, into the batch's buffer, behind room for the header. Sealing fills
+//! in the header; only a codec moves the records again. Nothing is allocated per record.
+
+use super::header::{BATCH_HEADER_LEN, NO_TIMESTAMP};
+use super::record::Header;
+use super::sealed::{SealOptions, SealedBatch};
+use crate::compression::{Compression, CompressionError, Compressor};
+use crate::varint::{
+    unsigned_len, unsigned_long_len, varint_len, write_unsigned, write_unsigned_long, zigzag, zigzag_long,
+};
+
+/// No headers, for [`BatchBuilder::try_append`].
+pub const NO_HEADERS: [Header<'static>; 0] = [];
+
+/// The most that a record takes beyond its key, value and headers: length, attributes, two deltas and the
+/// lengths' varints of Kafka's own estimate.
+const MAX_RECORD_OVERHEAD: usize = 21;
+
+/// The most bytes that a record takes in an uncompressed batch, wherever it stands in it.
+///
+/// With [`BATCH_HEADER_LEN`] added it is what `max.request.size` limits.
+pub fn record_size_upper_bound<'h>(
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: impl IntoIterator<Item: Into<Header<'h>>, IntoIter: ExactSizeIterator>,
+) -> usize {
+    let headers = headers.into_iter();
+    let count = unsigned_len(zigzag(headers.len() as i32));
+    let headers: usize = headers.map(|header| header_size(&header.into())).sum();
+    MAX_RECORD_OVERHEAD + field_size(key) + field_size(value) + count + headers
+}
+
+/// A batch that records are appended to.
+#[derive(Debug)]
+pub struct BatchBuilder {
+    /// Initialised throughout; what counts is what is before `end`.
+    buffer: Vec<u8>,
+    end: usize,
+    limit: usize,
+    count: i32,
+    next_delta: i32,
+    base_timestamp: i64,
+    max_timestamp: i64,
+}
+
+/// Why a record was not appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The batch holds records and this one would make it longer than its limit: seal it and begin another.
+    #[error("the batch is full")]
+    Full,
+    /// The record alone is longer than a batch can be.
+    #[error("a record of {size} bytes does not fit into any batch")]
+    TooLarge {
+        /// The record's size in bytes.
+        size: usize,
+    },
+}
+
+impl BatchBuilder {
+    /// A builder with a new buffer for batches of up to `limit` bytes, header included (`batch.size`).
+    pub fn new(limit: usize) -> BatchBuilder {
+        BatchBuilder::with_buffer(Vec::new(), limit)
+    }
+
+    /// A builder that uses this buffer, which [`SealedBatch::into_buffer`] gives back after the
+    /// acknowledgement.
+    pub fn with_buffer(mut buffer: Vec<u8>, limit: usize) -> BatchBuilder {
+        let limit = limit.clamp(BATCH_HEADER_LEN, i32::MAX as usize);
+        if buffer.len() < limit {
+            if buffer.is_empty() && buffer.capacity() < limit {
+                // Zeroed by the operating system, if it is large.
+                buffer = vec![0; limit];
+            } else {
+                buffer.resize(limit, 0);
+            }
+        }
+        BatchBuilder {
+            buffer,
+            end: BATCH_HEADER_LEN,
+            limit,
+            count: 0,
+            next_delta: 0,
+            base_timestamp: NO_TIMESTAMP,
+            max_timestamp: NO_TIMESTAMP,
+        }
+    }
+
+    /// Appends a record and says which of the batch's records it is, from 0. The first record is always
+    /// taken, even if it is longer than the limit.
+    ///
+    /// # Errors
+    /// [`AppendError`] when it does not fit; the batch is as before.
+    #[inline]
+    pub fn try_append<'h>(
+        &mut self,
+        timestamp: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: impl IntoIterator<Item: Into<Header<'h>>, IntoIter: ExactSizeIterator + Clone>,
+    ) -> Result<u32, AppendError> {
+        let headers = headers.into_iter();
+        let timestamp_delta =
+            zigzag_long(if self.count == 0 { 0 } else { timestamp.wrapping_sub(self.base_timestamp) });
+        let offset_delta = self.next_delta;
+        let header_count = headers.len();
+        let mut body = 1
+            + unsigned_long_len(timestamp_delta)
+            + varint_len(offset_delta)
+            + field_size(key)
+            + field_size(value)
+            + varint_len(header_count as i32);
+        if header_count > 0 {
+            body =
+                headers.clone().fold(body, |body, header| body.saturating_add(header_size(&header.into())));
+        }
+        let size = body.saturating_add(unsigned_len(zigzag(body as i32)));
+        let end = self.end.saturating_add(size);
+        if end > self.limit || self.next_delta == i32::MAX {
+            self.make_room(size)?;
+        }
+
+        let mut out = Writer { out: &mut self.buffer[self.end..end] };
+        out.unsigned(zigzag(body as i32));
+        out.bytes(&[0]);
+        out.unsigned_long(timestamp_delta);
+        out.unsigned(zigzag(offset_delta));
+        out.field(key);
+        out.field(value);
+        out.unsigned(zigzag(header_count as i32));
+        for header in headers {
+            let Header { key, value } = header.into();
+            out.field(Some(key));
+            out.field(value);
+        }
+        self.end = end;
+
+        if self.count == 0 {
+            self.base_timestamp = timestamp;
+            self.max_timestamp = timestamp;
+        } else if timestamp > self.max_timestamp {
+            self.max_timestamp = timestamp;
+        }
+        let index = self.count as u32;
+        self.count += 1;
+        self.next_delta += 1;
+        Ok(index)
+    }
+
+    /// Leaves a hole of `offsets` offsets, as compaction does; the batch's last offset counts holes at its
+    /// end.
+    pub fn skip_offsets(&mut self, offsets: i32) {
+        self.next_delta = self.next_delta.saturating_add(offsets.max(0));
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Bytes of the batch so far, uncompressed, header included.
+    pub fn size(&self) -> usize {
+        self.end
+    }
+
+    /// Bytes that it may reach with more than one record.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Bytes of memory that the buffer takes.
+    pub fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    /// Ends the batch: compresses the records if `compressor` does, and writes the header and the CRC.
+    ///
+    /// # Errors
+    /// [`CompressionError`] when the codec cannot take so many bytes.
+    pub fn seal(
+        self,
+        options: &SealOptions,
+        compressor: &mut Compressor,
+    ) -> Result<SealedBatch, CompressionError> {
+        let BatchBuilder { mut buffer, mut end, count, next_delta, base_timestamp, max_timestamp, .. } = self;
+        let uncompressed = end;
+        let mut codec = Compression::None;
+        if count > 0
+            && let Some(compressed) = compressor.compress(&buffer[BATCH_HEADER_LEN..end])?
+        {
+            end = BATCH_HEADER_LEN + compressed.len();
+            if end > buffer.len() {
+                buffer.resize(end, 0);
+            }
+            buffer[BATCH_HEADER_LEN..end].copy_from_slice(compressed);
+            codec = compressor.codec();
+        }
+        let contents = Contents {
+            count,
+            last_offset_delta: next_delta.max(1) - 1,
+            base_timestamp,
+            max_timestamp,
+            codec,
+            uncompressed,
+        };
+        Ok(SealedBatch::new(buffer, end, &contents, options))
+    }
+
+    /// Ends the batch without its records, and gives its buffer back.
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.buffer
+    }
+
+    /// Lets the first record be longer than the limit.
+    #[cold]
+    fn make_room(&mut self, size: usize) -> Result<(), AppendError> {
+        if self.count > 0 || self.next_delta == i32::MAX {
+            return Err(AppendError::Full);
+        }
+        let end = self.end.saturating_add(size);
+        if end > i32::MAX as usize {
+            return Err(AppendError::TooLarge { size });
+        }
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
+        }
+        Ok(())
+    }
+}
+
+/// What a builder knows about its records.
+pub(super) struct Contents {
+    pub(super) count: i32,
+    pub(super) last_offset_delta: i32,
+    pub(super) base_timestamp: i64,
+    pub(super) max_timestamp: i64,
+    pub(super) codec: Compression,
+    pub(super) uncompressed: usize,
+}
+
+/// The part of the buffer that a record takes, written from front to back. It has exactly the record's size.
+struct Writer<'a> {
+    out: &'a mut [u8],
+}
+
+impl Writer<'_> {
+    #[inline]
+    fn advance(&mut self, len: usize) {
+        self.out = &mut std::mem::take(&mut self.out)[len..];
+    }
+
+    #[inline]
+    fn unsigned(&mut self, value: u32) {
+        let len = write_unsigned(self.out, value);
+        self.advance(len);
+    }
+
+    #[inline]
+    fn unsigned_long(&mut self, value: u64) {
+        let len = write_unsigned_long(self.out, value);
+        self.advance(len);
+    }
+
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.out[..bytes.len()].copy_from_slice(bytes);
+        self.advance(bytes.len());
+    }
+
+    #[inline]
+    fn field(&mut self, field: Option<&[u8]>) {
+        match field {
+            Some(bytes) => {
+                self.unsigned(zigzag(bytes.len() as i32));
+                self.bytes(bytes);
+            }
+            None => self.unsigned(zigzag(-1)),
+        }
+    }
+}
+
+#[inline]
+fn field_size(field: Option<&[u8]>) -> usize {
+    match field {
+        Some(bytes) => unsigned_len(zigzag(bytes.len() as i32)).saturating_add(bytes.len()),
+        None => 1,
+    }
+}
+
+#[inline]
+fn header_size(header: &Header<'_>) -> usize {
+    field_size(Some(header.key)).saturating_add(field_size(header.value))
+}

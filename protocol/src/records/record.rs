@@ -1,0 +1,379 @@
+//! A record: as slices that borrow ([`RecordRef`]) or as one reference-counted slice of its buffer
+//! ([`Record`]).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::error::RecordFault;
+use crate::varint;
+
+/// A record of a batch, borrowed from the cursor that read it: no copy, no allocation, no reference count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordRef<'a> {
+    /// Its offset in the partition.
+    pub offset: i64,
+    /// Milliseconds since 1970 by the clock that the batch's timestamp type names, or -1.
+    pub timestamp: i64,
+    /// The key; `None` and empty are different things.
+    pub key: Option<&'a [u8]>,
+    /// The value; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// The headers.
+    pub headers: Headers<'a>,
+}
+
+/// A record that owns a share of its buffer: the response frame, or a piece of decompressed records.
+///
+/// Taking one costs a reference count. It keeps the whole buffer alive, so copy what is kept for long.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    offset: i64,
+    timestamp: i64,
+    body: Bytes,
+    layout: Layout,
+}
+
+impl Record {
+    pub(super) fn new(offset: i64, timestamp: i64, body: Bytes, layout: Layout) -> Record {
+        Record { offset, timestamp, body, layout }
+    }
+
+    /// Its offset in the partition.
+    pub fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    /// Milliseconds since 1970 by the clock that the batch's timestamp type names, or -1.
+    pub fn timestamp(&self) -> i64 {
+        self.timestamp
+    }
+
+    /// The key; `None` and empty are different things.
+    pub fn key(&self) -> Option<&[u8]> {
+        self.layout.key.of(&self.body)
+    }
+
+    /// The value; `None` is a tombstone.
+    pub fn value(&self) -> Option<&[u8]> {
+        self.layout.value.of(&self.body)
+    }
+
+    /// The key as a share of the buffer.
+    pub fn key_bytes(&self) -> Option<Bytes> {
+        self.key().map(|key| self.body.slice_ref(key))
+    }
+
+    /// The value as a share of the buffer.
+    pub fn value_bytes(&self) -> Option<Bytes> {
+        self.value().map(|value| self.body.slice_ref(value))
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> Headers<'_> {
+        self.layout.headers(&self.body)
+    }
+
+    /// A share of the buffer for bytes that were borrowed from this record, a header's value for instance.
+    ///
+    /// # Panics
+    /// When `part` is not part of this record.
+    pub fn slice_ref(&self, part: &[u8]) -> Bytes {
+        self.body.slice_ref(part)
+    }
+
+    /// This record, borrowed.
+    pub fn as_ref(&self) -> RecordRef<'_> {
+        RecordRef {
+            offset: self.offset,
+            timestamp: self.timestamp,
+            key: self.key(),
+            value: self.value(),
+            headers: self.headers(),
+        }
+    }
+
+    /// Bytes that the record takes in its batch, without its length.
+    pub fn size(&self) -> usize {
+        self.body.len()
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+/// A record's headers, decoded as they are iterated. Names may repeat and need not be UTF-8.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Headers<'a> {
+    bytes: &'a [u8],
+    count: u32,
+}
+
+impl<'a> Headers<'a> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The headers in their order.
+    pub fn iter(&self) -> HeaderIter<'a> {
+        HeaderIter { bytes: self.bytes, left: self.count }
+    }
+
+    /// The last header of this name.
+    pub fn last(&self, key: &str) -> Option<Header<'a>> {
+        self.iter().filter(|header| header.key == key.as_bytes()).last()
+    }
+}
+
+impl<'a> IntoIterator for Headers<'a> {
+    type Item = Header<'a>;
+    type IntoIter = HeaderIter<'a>;
+
+    fn into_iter(self) -> HeaderIter<'a> {
+        self.iter()
+    }
+}
+
+impl fmt::Debug for Headers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// A header: a name and a value that may be null, which is not the same as empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// The name, UTF-8 unless another client wrote something else.
+    pub key: &'a [u8],
+    /// The value.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> Header<'a> {
+    /// The name as text; what is not UTF-8 becomes U+FFFD, as in the Java client.
+    pub fn key_str(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.key)
+    }
+}
+
+impl<'a> From<(&'a str, Option<&'a [u8]>)> for Header<'a> {
+    fn from((key, value): (&'a str, Option<&'a [u8]>)) -> Self {
+        Header { key: key.as_bytes(), value }
+    }
+}
+
+impl<'a> From<&(&'a str, Option<&'a [u8]>)> for Header<'a> {
+    fn from(&(key, value): &(&'a str, Option<&'a [u8]>)) -> Self {
+        Header { key: key.as_bytes(), value }
+    }
+}
+
+impl<'a> From<&Header<'a>> for Header<'a> {
+    fn from(header: &Header<'a>) -> Self {
+        *header
+    }
+}
+
+/// The iterator of [`Headers`].
+#[derive(Clone, Debug)]
+pub struct HeaderIter<'a> {
+    bytes: &'a [u8],
+    left: u32,
+}
+
+impl<'a> Iterator for HeaderIter<'a> {
+    type Item = Header<'a>;
+
+    fn next(&mut self) -> Option<Header<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        // The record was checked as a whole when it was decoded, so that nothing is left to report here.
+        let (header, rest) = header(self.bytes).ok()?;
+        self.bytes = rest;
+        Some(header)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for HeaderIter<'_> {}
+
+/// A decoded record.
+#[derive(Clone, Copy)]
+pub(super) struct Decoded<'a> {
+    pub(super) body: &'a [u8],
+    pub(super) timestamp_delta: i64,
+    pub(super) offset_delta: i32,
+    key: Option<&'a [u8]>,
+    key_end: usize,
+    value: Option<&'a [u8]>,
+    value_end: usize,
+    headers: Headers<'a>,
+}
+
+impl<'a> Decoded<'a> {
+    #[inline]
+    pub(super) fn record(self, offset: i64, timestamp: i64) -> RecordRef<'a> {
+        let Decoded { key, value, headers, .. } = self;
+        RecordRef { offset, timestamp, key, value, headers }
+    }
+
+    #[inline]
+    pub(super) fn layout(&self) -> Layout {
+        Layout {
+            key: Span::ending(self.key, self.key_end),
+            value: Span::ending(self.value, self.value_end),
+            headers_at: (self.body.len() - self.headers.bytes.len()) as u32,
+            header_count: self.headers.count,
+        }
+    }
+}
+
+/// Where a record's key, value and headers are in its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    key: Span,
+    value: Span,
+    headers_at: u32,
+    header_count: u32,
+}
+
+impl Layout {
+    fn headers(self, body: &[u8]) -> Headers<'_> {
+        Headers { bytes: &body[self.headers_at as usize..], count: self.header_count }
+    }
+}
+
+/// Where a field is in a record's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    start: u32,
+    /// -1 for null.
+    len: i32,
+}
+
+impl Span {
+    #[inline]
+    fn ending(field: Option<&[u8]>, end: usize) -> Span {
+        match field {
+            Some(field) => Span { start: (end - field.len()) as u32, len: field.len() as i32 },
+            None => Span { start: end as u32, len: -1 },
+        }
+    }
+
+    #[inline]
+    fn of(self, body: &[u8]) -> Option<&[u8]> {
+        let len = usize::try_from(self.len).ok()?;
+        let start = self.start as usize;
+        Some(&body[start..start + len])
+    }
+}
+
+/// Decodes a record from its body, which is at most `i32::MAX` bytes long, and checks all of it.
+#[inline(always)]
+pub(super) fn decode(body: &[u8]) -> Result<Decoded<'_>, RecordFault> {
+    // The first byte is for attributes, of which there are none.
+    let rest = body.get(1..).unwrap_or_default();
+    let (timestamp_delta, rest) = varlong(rest).ok_or_else(|| varint_fault(rest, "timestamp"))?;
+    let (offset_delta, rest) = varint(rest).ok_or_else(|| varint_fault(rest, "offset delta"))?;
+    let (key, rest) = field(rest, "key")?;
+    let key_end = body.len() - rest.len();
+    let (value, rest) = field(rest, "value")?;
+    let value_end = body.len() - rest.len();
+    let (count, rest) = varint(rest).ok_or_else(|| varint_fault(rest, "header count"))?;
+    if count != 0 {
+        check_headers(rest, count)?;
+    } else if !rest.is_empty() {
+        return Err(RecordFault::TrailingBytes);
+    }
+    let headers = Headers { bytes: rest, count: count as u32 };
+    Ok(Decoded { body, timestamp_delta, offset_delta, key, key_end, value, value_end, headers })
+}
+
+/// A varint and the bytes after it.
+#[inline(always)]
+fn varint(bytes: &[u8]) -> Option<(i32, &[u8])> {
+    match *bytes {
+        [a, ref rest @ ..] if a < 0x80 => Some((varint::unzigzag(u32::from(a)), rest)),
+        [a, b, ref rest @ ..] if b < 0x80 => {
+            Some((varint::unzigzag(u32::from(a & 0x7f) | u32::from(b) << 7), rest))
+        }
+        _ => long_varint(bytes),
+    }
+}
+
+#[inline(never)]
+fn long_varint(bytes: &[u8]) -> Option<(i32, &[u8])> {
+    let (value, len) = varint::varint(bytes).ok()?;
+    Some((value, &bytes[len..]))
+}
+
+/// A varlong and the bytes after it.
+#[inline(always)]
+fn varlong(bytes: &[u8]) -> Option<(i64, &[u8])> {
+    match *bytes {
+        [a, ref rest @ ..] if a < 0x80 => Some((varint::unzigzag(u32::from(a)).into(), rest)),
+        [a, b, ref rest @ ..] if b < 0x80 => {
+            Some((varint::unzigzag(u32::from(a & 0x7f) | u32::from(b) << 7).into(), rest))
+        }
+        _ => long_varlong(bytes),
+    }
+}
+
+#[inline(never)]
+fn long_varlong(bytes: &[u8]) -> Option<(i64, &[u8])> {
+    let (value, len) = varint::varlong(bytes).ok()?;
+    Some((value, &bytes[len..]))
+}
+
+/// A field of a length that may be -1, and the bytes after it.
+#[inline(always)]
+fn field<'a>(bytes: &'a [u8], field: &'static str) -> Result<(Option<&'a [u8]>, &'a [u8]), RecordFault> {
+    let (length, rest) = varint(bytes).ok_or_else(|| varint_fault(bytes, field))?;
+    if length < 0 {
+        return if length == -1 { Ok((None, rest)) } else { Err(RecordFault::FieldLength { field, length }) };
+    }
+    let (content, rest) = rest.split_at_checked(length as usize).ok_or(RecordFault::Overrun { field })?;
+    Ok((Some(content), rest))
+}
+
+/// All of `bytes` has to be this many headers.
+fn check_headers(mut bytes: &[u8], count: i32) -> Result<(), RecordFault> {
+    // A header takes two bytes at least.
+    if count < 0 || count as usize > bytes.len() / 2 {
+        return Err(RecordFault::HeaderCount { count });
+    }
+    for _ in 0..count {
+        (_, bytes) = header(bytes)?;
+    }
+    if bytes.is_empty() { Ok(()) } else { Err(RecordFault::TrailingBytes) }
+}
+
+/// A header and the bytes after it.
+fn header(bytes: &[u8]) -> Result<(Header<'_>, &[u8]), RecordFault> {
+    let (key, rest) = field(bytes, "header key")?;
+    let key = key.ok_or(RecordFault::FieldLength { field: "header key", length: -1 })?;
+    let (value, rest) = field(rest, "header value")?;
+    Ok((Header { key, value }, rest))
+}
+
+#[cold]
+fn varint_fault(bytes: &[u8], field: &'static str) -> RecordFault {
+    match varint::varlong(bytes) {
+        Err(varint::VarintError::Truncated) if bytes.len() < varint::MAX_VARINT_LEN => {
+            RecordFault::Overrun { field }
+        }
+        _ => RecordFault::Varint,
+    }
+}

@@ -1,0 +1,228 @@
+//! Builds one frame.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+
+use super::error::{EncodeError, EncodeErrorKind, Place};
+use super::reader::MAX_STRING;
+use super::tags::UnknownTags;
+
+/// Byte fields from this length on are spliced into the frame instead of copied; below, a copy is cheaper than one
+/// more slice of a vectored write.
+const SPLICE_FROM: usize = 2048;
+
+/// An encoded frame as the chunks of a vectored write, without the length that precedes it on a connection.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Frame {
+    chunks: Vec<Bytes>,
+    len: usize,
+}
+
+impl Frame {
+    /// The chunks in order; none is empty.
+    pub fn chunks(&self) -> &[Bytes] {
+        &self.chunks
+    }
+
+    /// The chunks, to be queued by a connection.
+    pub fn into_chunks(self) -> Vec<Bytes> {
+        self.chunks
+    }
+
+    /// Bytes in all chunks.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the frame has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The frame in one piece: copied, unless it is in one piece already.
+    pub fn to_bytes(&self) -> Bytes {
+        match self.chunks.as_slice() {
+            [] => Bytes::new(),
+            [one] => one.clone(),
+            many => many.concat().into(),
+        }
+    }
+}
+
+// A frame may hold passwords and records; `Debug` shows neither.
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Frame({} bytes in {} chunks)", self.len, self.chunks.len())
+    }
+}
+
+/// Writes Kafka's types into a frame.
+///
+/// There is no size pass: lengths that come before their content are patched in afterwards.
+pub struct Writer {
+    buf: BytesMut,
+    /// Payloads that belong at a position of `buf`, by ascending position.
+    splices: Vec<(usize, Bytes)>,
+    /// Tagged fields being written around this point. Their size precedes them as a variable-length integer, so
+    /// their content stays in `buf`, where it can be moved.
+    tag_depth: u32,
+    version: i16,
+    flexible: bool,
+    place: &'static Place,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Writer({} at {} bytes)", self.place, self.buf.len())
+    }
+}
+
+impl Writer {
+    /// A writer for a message in `version`.
+    pub fn new(version: i16, flexible: bool) -> Self {
+        let buf = BytesMut::with_capacity(256);
+        Writer { buf, splices: Vec::new(), tag_depth: 0, version, flexible, place: &Place::START }
+    }
+
+    /// Goes on with another structure of the same frame, such as the body after its header.
+    pub(crate) fn switch(&mut self, version: i16, flexible: bool) {
+        self.version = version;
+        self.flexible = flexible;
+    }
+
+    /// The message's version.
+    #[inline]
+    pub fn version(&self) -> i16 {
+        self.version
+    }
+
+    /// Whether the version is flexible (KIP-482).
+    #[inline]
+    pub fn flexible(&self) -> bool {
+        self.flexible
+    }
+
+    /// The finished frame.
+    ///
+    /// # Errors
+    /// [`EncodeErrorKind::FrameTooLong`].
+    pub fn finish(self) -> Result<Frame, EncodeError> {
+        let len = self.buf.len() + self.splices.iter().map(|(_, payload)| payload.len()).sum::<usize>();
+        if len > i32::MAX as usize {
+            return Err(self.error(EncodeErrorKind::FrameTooLong));
+        }
+        let written = self.buf.freeze();
+        let mut chunks = Vec::with_capacity(2 * self.splices.len() + 1);
+        let mut from = 0;
+        for (at, payload) in self.splices {
+            if at > from {
+                chunks.push(written.slice(from..at));
+            }
+            from = at;
+            chunks.push(payload);
+        }
+        if written.len() > from {
+            chunks.push(written.slice(from..));
+        }
+        Ok(Frame { chunks, len })
+    }
+
+    /// Notes which field comes next, for errors.
+    #[inline]
+    pub(crate) fn place(&mut self, place: &'static Place) {
+        self.place = place;
+    }
+
+    /// The error `kind` at this point.
+    #[cold]
+    pub(crate) fn error(&self, kind: EncodeErrorKind) -> EncodeError {
+        EncodeError { place: *self.place, version: self.version, kind }
+    }
+
+    #[inline]
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        self.buf.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    pub(crate) fn unsigned_varint(&mut self, mut value: u32) {
+        while value > 0x7f {
+            self.raw(&[value as u8 | 0x80]);
+            value >>= 7;
+        }
+        self.raw(&[value as u8]);
+    }
+
+    /// The length of a string, `None` for null.
+    pub(crate) fn string_length(&mut self, len: Option<usize>) -> Result<(), EncodeError> {
+        match len {
+            Some(len) if len > MAX_STRING => Err(self.error(EncodeErrorKind::TooLong(len))),
+            _ if self.flexible => {
+                self.unsigned_varint(len.map_or(0, |len| len as u32 + 1));
+                Ok(())
+            }
+            _ => {
+                self.raw(&len.map_or(-1, |len| len as i16).to_be_bytes());
+                Ok(())
+            }
+        }
+    }
+
+    /// The length of a byte field or array, `None` for null.
+    pub(crate) fn length(&mut self, len: Option<usize>) -> Result<(), EncodeError> {
+        match len {
+            Some(len) if len >= i32::MAX as usize => Err(self.error(EncodeErrorKind::TooLong(len))),
+            _ if self.flexible => {
+                self.unsigned_varint(len.map_or(0, |len| len as u32 + 1));
+                Ok(())
+            }
+            _ => {
+                self.raw(&len.map_or(-1, |len| len as i32).to_be_bytes());
+                Ok(())
+            }
+        }
+    }
+
+    /// The content of a byte field, spliced in uncopied when it is large.
+    pub(crate) fn payload(&mut self, payload: &Bytes) {
+        if payload.len() < SPLICE_FROM || self.tag_depth > 0 {
+            self.raw(payload);
+        } else {
+            self.splices.push((self.buf.len(), payload.clone()));
+        }
+    }
+
+    /// A tagged field: tag, size, content.
+    pub(crate) fn tagged_field(
+        &mut self,
+        tag: u32,
+        content: impl FnOnce(&mut Self) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        self.unsigned_varint(tag);
+        let start = self.buf.len();
+        self.tag_depth += 1;
+        content(self)?;
+        self.tag_depth -= 1;
+        // The size goes in front of the content, which moves by the one or two bytes that the size takes.
+        let size = self.buf.len() - start;
+        let Ok(size_on_wire) = u32::try_from(size) else {
+            return Err(self.error(EncodeErrorKind::TooLong(size)));
+        };
+        self.unsigned_varint(size_on_wire);
+        self.buf[start..].rotate_left(size);
+        Ok(())
+    }
+
+    /// The unknown tags below `limit`, or all, from `next` on; `next` moves past what was written.
+    pub(crate) fn unknown_tags(&mut self, unknown: &UnknownTags, next: &mut usize, limit: Option<u32>) {
+        while let Some((tag, content)) = unknown.as_slice().get(*next)
+            && limit.is_none_or(|limit| *tag < limit)
+        {
+            self.unsigned_varint(*tag);
+            self.unsigned_varint(content.len() as u32);
+            self.raw(content);
+            *next += 1;
+        }
+    }
+}
