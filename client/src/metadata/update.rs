@@ -1,0 +1,329 @@
+//! The rules by which what brokers say becomes the next snapshot. Pure.
+//!
+//! - A leader of an older epoch never replaces a newer one of the same topic, since brokers learn of changes at different
+//!   times and a slow one would send clients back.
+//! - Another topic id is another topic: nothing of the old one counts.
+//! - What was not asked about stays; what nobody uses any more goes.
+//! - An answer without brokers is no answer.
+//!
+//! Sources: KIP-320, KIP-516, KIP-951.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::messages::metadata::{
+    MetadataResponse, MetadataResponsePartition, MetadataResponseTopic,
+};
+
+use super::cluster::{Cluster, Node, NodeId, Partition, Topic, TopicError};
+
+impl Cluster {
+    /// The snapshot after an answer; `in_use` says whether anybody cares for a topic.
+    pub(super) fn updated(&self, response: MetadataResponse, in_use: impl Fn(&str) -> bool) -> Cluster {
+        let generation = self.generation + 1;
+        let mut next = Cluster {
+            id: response.cluster_id.as_deref().map(Arc::from).or_else(|| self.id.clone()),
+            controller: (response.controller_id >= 0).then_some(response.controller_id),
+            nodes: response
+                .brokers
+                .iter()
+                .filter_map(|broker| {
+                    // Negative ids are the bootstrap servers' here.
+                    let port = u16::try_from(broker.port).ok().filter(|_| broker.node_id >= 0)?;
+                    let (host, rack) = (broker.host.as_str().into(), broker.rack.as_deref().map(Arc::from));
+                    Some((broker.node_id, Node { id: broker.node_id, host, port, rack }))
+                })
+                .collect(),
+            topics: self.topics.clone(),
+            names: HashMap::new(),
+            errors: self.errors.clone(),
+            generation,
+        };
+        for answered in response.topics {
+            let Some(name) = answered.name.as_deref().map(Arc::<str>::from) else { continue };
+            match answered.error_code {
+                ErrorCode::NONE => {
+                    next.errors.remove(&name);
+                    let topic =
+                        topic(Arc::clone(&name), answered, self.topics.get(&name).map(|topic| &**topic));
+                    next.topics.insert(name, Arc::new(topic));
+                }
+                code => {
+                    // During an election the old partitions are the best that is known.
+                    if code != ErrorCode::LEADER_NOT_AVAILABLE {
+                        next.topics.remove(&name);
+                    }
+                    next.errors.insert(name, TopicError { code, generation });
+                }
+            }
+        }
+        next.topics.retain(|name, _| in_use(name));
+        next.errors.retain(|name, _| in_use(name));
+        next.name_ids();
+        next
+    }
+
+    /// The snapshot after somebody learned of a partition's leader elsewhere; `None` if it is no news.
+    pub(super) fn with_leader(
+        &self,
+        topic: &str,
+        partition: i32,
+        leader: NodeId,
+        epoch: i32,
+        endpoint: Option<Node>,
+    ) -> Option<Cluster> {
+        let known = self.topic(topic)?;
+        let old = known.partition(partition)?;
+        let reachable = endpoint.is_some() || self.nodes.contains_key(&leader);
+        if epoch <= old.leader_epoch || leader < 0 || !reachable {
+            return None;
+        }
+        let mut topic = Topic::clone(known);
+        let changed = topic.partitions.get_mut(usize::try_from(partition).ok()?)?;
+        changed.leader = Some(leader);
+        changed.leader_epoch = epoch;
+        changed.error = ErrorCode::NONE;
+        let mut next = self.clone();
+        next.topics.insert(Arc::clone(&topic.name), Arc::new(topic));
+        next.nodes.extend(endpoint.map(|node| (node.id, node)));
+        next.generation += 1;
+        Some(next)
+    }
+
+    /// The snapshot with a broker that another answer named; `None` if it is no news.
+    pub(super) fn with_node(&self, id: NodeId, host: &str, port: u16) -> Option<Cluster> {
+        let known = self.node(id);
+        if known.is_some_and(|node| &*node.host == host && node.port == port) {
+            return None;
+        }
+        let rack = known.and_then(|node| node.rack.clone());
+        let mut next = self.clone();
+        next.nodes.insert(id, Node { id, host: host.into(), port, rack });
+        next.generation += 1;
+        Some(next)
+    }
+
+    /// Whether the two differ in more than their generations.
+    pub(super) fn differs(&self, other: &Cluster) -> bool {
+        let errors = |cluster: &Cluster| -> HashMap<Arc<str>, ErrorCode> {
+            cluster.errors.iter().map(|(name, error)| (Arc::clone(name), error.code)).collect()
+        };
+        (&self.id, &self.controller, &self.nodes, &self.topics)
+            != (&other.id, &other.controller, &other.nodes, &other.topics)
+            || errors(self) != errors(other)
+    }
+
+    /// Whether everything is known about a topic that can be: it exists and each partition has a leader, or it can't be had.
+    pub(super) fn is_settled(&self, name: &str) -> bool {
+        match self.topics.get(name) {
+            Some(topic) => topic.partitions.iter().all(|partition| partition.leader.is_some()),
+            None => self.topic_error(name).is_some_and(is_final),
+        }
+    }
+
+    fn name_ids(&mut self) {
+        let known = self.topics.values().filter(|topic| !topic.id.is_zero());
+        self.names = known.map(|topic| (topic.id, Arc::clone(&topic.name))).collect();
+    }
+}
+
+/// Whether asking again about a topic can't help.
+pub(super) fn is_final(code: ErrorCode) -> bool {
+    !code.is_retriable()
+}
+
+fn topic(name: Arc<str>, answered: MetadataResponseTopic, old: Option<&Topic>) -> Topic {
+    let id = answered.topic_id;
+    let old = old.filter(|old| old.id == id || old.id.is_zero() || id.is_zero());
+    let mut answers = answered.partitions;
+    answers.sort_by_key(|partition| partition.partition_index);
+    answers.retain(|partition| partition.partition_index >= 0);
+    answers.dedup_by_key(|partition| partition.partition_index);
+    let mut partitions = Vec::with_capacity(answers.len());
+    for answer in answers {
+        // Indexes have no gaps; were there one, all that lies behind it could not be told apart.
+        if usize::try_from(answer.partition_index) != Ok(partitions.len()) {
+            break;
+        }
+        partitions.push(partition(&answer, old.and_then(|old| old.partition(answer.partition_index))));
+    }
+    Topic { name, id, internal: answered.is_internal, partitions }
+}
+
+fn partition(answer: &MetadataResponsePartition, old: Option<&Partition>) -> Partition {
+    if let Some(old) = old
+        && answer.leader_epoch >= 0
+        && answer.leader_epoch < old.leader_epoch
+    {
+        return old.clone();
+    }
+    Partition {
+        leader: (answer.leader_id >= 0).then_some(answer.leader_id),
+        leader_epoch: answer.leader_epoch,
+        replicas: answer.replica_nodes.clone(),
+        isr: answer.isr_nodes.clone(),
+        offline: answer.offline_replicas.clone(),
+        error: answer.error_code,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_protocol::messages::metadata::MetadataResponseBroker;
+    use ottla_protocol::uuid::Uuid;
+
+    use super::*;
+
+    /// A topic's name, the byte its id is made of, and each partition's leader and epoch.
+    type Sketch<'a> = (&'a str, u8, &'a [(NodeId, i32)]);
+
+    fn answer(topics: &[Sketch<'_>]) -> MetadataResponse {
+        let topic = |&(name, id, leaders): &Sketch<'_>| MetadataResponseTopic {
+            name: Some(name.to_owned()),
+            topic_id: Uuid([id; 16]),
+            partitions: leaders
+                .iter()
+                .zip(0i32..)
+                .collect::<Vec<_>>()
+                .into_iter()
+                .rev()
+                .map(|(&(leader_id, leader_epoch), partition_index)| MetadataResponsePartition {
+                    partition_index,
+                    leader_id,
+                    leader_epoch,
+                    replica_nodes: vec![leader_id],
+                    isr_nodes: vec![leader_id],
+                    ..Default::default()
+                })
+                .collect(),
+            ..Default::default()
+        };
+        MetadataResponse {
+            brokers: vec![MetadataResponseBroker {
+                node_id: 1,
+                host: "a".into(),
+                port: 9092,
+                ..Default::default()
+            }],
+            cluster_id: Some("c".into()),
+            controller_id: 1,
+            topics: topics.iter().map(topic).collect(),
+            ..Default::default()
+        }
+    }
+
+    fn error(name: &str, error_code: ErrorCode) -> MetadataResponse {
+        let topic = MetadataResponseTopic { name: Some(name.to_owned()), error_code, ..Default::default() };
+        MetadataResponse { topics: vec![topic], ..answer(&[]) }
+    }
+
+    fn all(_: &str) -> bool {
+        true
+    }
+
+    fn leaders(cluster: &Cluster, topic: &str) -> Vec<Option<(NodeId, i32)>> {
+        (0..cluster.topic(topic).map_or(0, |topic| topic.partitions.len() as i32))
+            .map(|partition| cluster.leader(topic, partition).map(|leader| (leader.node, leader.epoch)))
+            .collect()
+    }
+
+    #[test]
+    fn an_older_epoch_never_replaces_a_newer_one_of_the_same_topic() {
+        let first = Cluster::default().updated(answer(&[("t", 1, &[(1, 5), (2, 5)])]), all);
+        let second = first.updated(answer(&[("t", 1, &[(3, 4), (4, 6)])]), all);
+        assert_eq!(leaders(&second, "t"), [Some((1, 5)), Some((4, 6))]);
+        assert_eq!(second.generation(), 2);
+        let same_epoch = second.updated(answer(&[("t", 1, &[(-1, 5), (4, 6)])]), all);
+        assert_eq!(leaders(&same_epoch, "t"), [None, Some((4, 6))]);
+        assert!(!same_epoch.is_settled("t") && second.is_settled("t"));
+    }
+
+    #[test]
+    fn a_new_topic_id_replaces_everything() {
+        let first = Cluster::default().updated(answer(&[("t", 1, &[(1, 50), (2, 50)])]), all);
+        let second = first.updated(answer(&[("t", 2, &[(3, 0)])]), all);
+        assert_eq!(leaders(&second, "t"), [Some((3, 0))]);
+        assert!(second.topic_by_id(Uuid([1; 16])).is_none());
+        assert_eq!(second.topic_by_id(Uuid([2; 16])).map(|topic| &*topic.name), Some("t"));
+    }
+
+    #[test]
+    fn brokers_without_epochs_are_believed() {
+        let first = Cluster::default().updated(answer(&[("t", 0, &[(1, 5)])]), all);
+        let second = first.updated(answer(&[("t", 0, &[(2, -1)])]), all);
+        assert_eq!(leaders(&second, "t"), [Some((2, -1))]);
+        assert_eq!(second.topic_by_id(Uuid::ZERO), None);
+    }
+
+    #[test]
+    fn topics_not_asked_about_stay_and_topics_not_in_use_go() {
+        let first = Cluster::default().updated(answer(&[("a", 1, &[(1, 1)]), ("b", 2, &[(1, 1)])]), all);
+        let second = first
+            .updated(answer(&[("c", 3, &[(1, 1)]), ("d", 4, &[(1, 1)])]), |name| name != "b" && name != "d");
+        let mut names: Vec<_> = second.topics().map(|topic| topic.name.to_string()).collect();
+        names.sort();
+        assert_eq!(names, ["a", "c"]);
+        assert!(second.topic_by_id(Uuid([2; 16])).is_none());
+    }
+
+    #[test]
+    fn errors_are_kept_with_their_generation_until_the_topic_is_there() {
+        let first = Cluster::default().updated(answer(&[("t", 1, &[(1, 1)])]), all);
+        let electing = first.updated(error("t", ErrorCode::LEADER_NOT_AVAILABLE), all);
+        assert_eq!(leaders(&electing, "t"), [Some((1, 1))]);
+        let gone = electing.updated(error("t", ErrorCode::UNKNOWN_TOPIC_OR_PARTITION), all);
+        assert_eq!(
+            (gone.topic("t"), gone.topic_error("t")),
+            (None, Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))
+        );
+        assert_eq!(gone.topic_error_since("t", 2), Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+        assert_eq!(gone.topic_error_since("t", 3), None);
+        assert!(!gone.is_settled("t"));
+        let denied = gone.updated(error("t", ErrorCode::TOPIC_AUTHORIZATION_FAILED), all);
+        assert!(denied.is_settled("t"));
+        let back = denied.updated(answer(&[("t", 1, &[(1, 2)])]), all);
+        assert_eq!((leaders(&back, "t"), back.topic_error("t")), (vec![Some((1, 2))], None));
+    }
+
+    #[test]
+    fn a_leader_learned_elsewhere_counts_only_if_its_epoch_is_newer() {
+        let first = Cluster::default().updated(answer(&[("t", 1, &[(1, 5)])]), all);
+        assert_eq!(first.with_leader("t", 0, 2, 5, None), None);
+        assert_eq!(first.with_leader("t", 0, 2, 6, None), None, "node 2 has no address");
+        assert_eq!(first.with_leader("t", 1, 1, 6, None), None);
+        assert_eq!(first.with_leader("x", 0, 1, 6, None), None);
+        let node = Node { id: 2, host: "b".into(), port: 1, rack: None };
+        let second = first.with_leader("t", 0, 2, 6, Some(node.clone())).unwrap();
+        assert_eq!((leaders(&second, "t"), second.node(2)), (vec![Some((2, 6))], Some(&node)));
+        let stale = second.updated(answer(&[("t", 1, &[(1, 5)])]), all);
+        assert_eq!(leaders(&stale, "t"), [Some((2, 6))]);
+    }
+
+    #[test]
+    fn the_same_answer_twice_is_no_difference() {
+        let first = Cluster::default().updated(answer(&[("t", 1, &[(1, 5)])]), all);
+        assert!(!first.updated(answer(&[("t", 1, &[(1, 5)])]), all).differs(&first));
+        assert!(first.updated(answer(&[("t", 1, &[(1, 6)])]), all).differs(&first));
+        assert!(first.differs(&Cluster::default()));
+    }
+
+    #[test]
+    fn a_gap_or_a_doubled_partition_is_no_harm() {
+        let mut odd = answer(&[("t", 1, &[(1, 1), (2, 2), (3, 3)])]);
+        for (partition, index) in odd.topics[0].partitions.iter_mut().zip([-1, 0, 0]) {
+            partition.partition_index = index;
+        }
+        assert_eq!(leaders(&Cluster::default().updated(odd, all), "t").len(), 1);
+        let mut gap = answer(&[("t", 1, &[(1, 1), (2, 2)])]);
+        gap.topics[0].partitions[0].partition_index = i32::MAX;
+        assert_eq!(leaders(&Cluster::default().updated(gap, all), "t").len(), 1);
+    }
+
+    #[test]
+    fn a_node_named_elsewhere_is_added_once() {
+        let first = Cluster::default().updated(answer(&[]), all);
+        assert_eq!(first.with_node(1, "a", 9092), None);
+        assert_eq!(first.with_node(7, "z", 1).unwrap().node(7).map(|node| node.port), Some(1));
+    }
+}

@@ -1,0 +1,22 @@
+//! Sockets: dialling, frames, the task that owns a connection, and the pool of connections.
+
+mod connection;
+mod dial;
+mod frame;
+mod handshake;
+mod in_flight;
+mod outbox;
+mod pool;
+mod task;
+mod tcp;
+mod transport;
+
+pub(crate) use connection::Address;
+pub use connection::{Connection, Reply, Sent};
+pub use dial::{Dial, DialFuture, Stream};
+pub(crate) use pool::Pool;
+pub use tcp::TcpDialer;
+pub(crate) use transport::Settings;
+
+#[cfg(test)]
+mod tests;

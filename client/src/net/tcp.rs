@@ -1,0 +1,108 @@
+//! Plain TCP.
+//!
+//! Sources: KIP-601 (setup timeout), KIP-602 (all DNS answers).
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use super::dial::{Dial, DialFuture, Stream};
+use crate::error::{Error, ErrorKind};
+use crate::metadata::NodeId;
+use crate::runtime;
+
+/// Dials over TCP. A name is resolved anew each time and all of its addresses are tried in turn, each time beginning
+/// with another one, so that one address that accepts but never answers doesn't block the others for good.
+#[derive(Debug)]
+pub struct TcpDialer {
+    timeout: Duration,
+    /// How often each name was dialled. As large as the cluster is.
+    dialled: Mutex<HashMap<(String, u16), usize>>,
+}
+
+impl TcpDialer {
+    /// Dials with `timeout` for all addresses of a name together.
+    pub fn new(timeout: Duration) -> TcpDialer {
+        TcpDialer { timeout, dialled: Mutex::default() }
+    }
+
+    async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, Error> {
+        let start = runtime::now();
+        let deadline = start + self.timeout;
+        let took = || runtime::spoken(self.timeout);
+        let mut addresses: Vec<SocketAddr> =
+            match runtime::until(deadline, tokio::net::lookup_host((host, port))).await {
+                Some(Ok(addresses)) => addresses.collect(),
+                Some(Err(error)) => return Err(unresolved(host, port).with_cause(error)),
+                None => {
+                    return Err(Error::new(
+                        ErrorKind::Dns,
+                        format!("no answer about `{host}` ({host}:{port}) within {}", took()),
+                    ));
+                }
+            };
+        if addresses.is_empty() {
+            return Err(unresolved(host, port));
+        }
+        let first = self.rotation(host, port) % addresses.len();
+        addresses.rotate_left(first);
+        let count = addresses.len();
+        let mut last = None;
+        for (tried, address) in addresses.into_iter().enumerate() {
+            // What is left is shared by those that are left, so that a silent address leaves time for the next.
+            let now = runtime::now();
+            let share =
+                deadline.saturating_duration_since(now) / u32::try_from(count - tried).unwrap_or(u32::MAX);
+            let failed = |what: String| Error::new(ErrorKind::Connect, what);
+            match runtime::until(now + share, TcpStream::connect(address)).await {
+                Some(Ok(stream)) => {
+                    // Without it small requests wait for the acknowledgement of earlier ones.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
+                Some(Err(error)) => {
+                    last = Some(failed(format!("cannot connect to {address}")).with_cause(error))
+                }
+                None => {
+                    let share = runtime::spoken(share);
+                    last = Some(failed(format!("no answer from {address} within {share}")));
+                }
+            }
+        }
+        let tried = match count {
+            1 => String::new(),
+            count => format!(" at any of {count} addresses"),
+        };
+        let error = Error::new(ErrorKind::Connect, format!("cannot connect to {host}:{port}{tried}"));
+        Err(match last {
+            Some(last) => error.with_cause(last),
+            None => error,
+        })
+    }
+
+    fn rotation(&self, host: &str, port: u16) -> usize {
+        let mut dialled = self.dialled.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = dialled.entry((host.to_owned(), port)).or_default();
+        *count += 1;
+        *count - 1
+    }
+}
+
+impl Dial for TcpDialer {
+    fn dial<'a>(&'a self, _node: Option<NodeId>, host: &'a str, port: u16) -> DialFuture<'a> {
+        Box::pin(async move {
+            let stream = self.connect(host, port).await?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    }
+}
+
+fn unresolved(host: &str, port: u16) -> Error {
+    Error::new(
+        ErrorKind::Dns,
+        format!("`{host}` ({host}:{port}) has no address; check the name and the resolver"),
+    )
+}

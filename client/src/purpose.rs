@@ -1,0 +1,49 @@
+//! What a connection is for, and whom a request is for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::metadata::NodeId;
+
+/// What a connection is for. A broker serves the requests of one connection in order, so each purpose has its own:
+/// a held Fetch or JoinGroup never delays a Produce or a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Produce requests.
+    Produce,
+    /// Fetch requests.
+    Fetch,
+    /// One group member's requests; the number is the member's own, from [`Client::group_lane`](crate::Client::group_lane).
+    Group(u64),
+    /// Everything short: metadata, lookups, administration.
+    General,
+}
+
+/// Whom a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// A broker.
+    Node(NodeId, Purpose),
+    /// The controller, or a broker that forwards to it.
+    Controller,
+    /// Any broker.
+    Any,
+}
+
+/// What has a coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CoordinatorKey {
+    /// A consumer group, by its id.
+    Group(Arc<str>),
+    /// A transactional producer, by its transactional id.
+    Transaction(Arc<str>),
+}
+
+impl fmt::Display for CoordinatorKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CoordinatorKey::Group(id) => write!(f, "group `{id}`"),
+            CoordinatorKey::Transaction(id) => write!(f, "transactional id `{id}`"),
+        }
+    }
+}
