@@ -1,0 +1,274 @@
+//! [`PartitionBuffer`]: where the records of one partition are gathered.
+//!
+//! Senders append under a short lock, straight into the open batch's buffer. The producer's task takes batches out,
+//! in the order in which they were opened. Guarantees: a record is either in a batch, with a delivery, or nowhere;
+//! each change that the task must know of (a first open batch, a first full one) is in the inbox before the lock is
+//! released, so that a flush that begins after `send` returned finds the record.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use ottla_protocol::records::{AppendError, BATCH_HEADER_LEN, BatchBuilder};
+
+use super::inbox::Inbox;
+use crate::batch::Batch;
+use crate::completion::{Completion, Delivery, Teller};
+use crate::memory::{Memory, Reservation};
+use crate::record::Record;
+
+/// The size of a partition's first buffer, if `batch.size` is larger: a partition that is rarely written to doesn't
+/// tie up a whole batch's memory.
+const FIRST_BUFFER: usize = 16 << 10;
+
+/// One partition's open batch and its full ones.
+#[derive(Debug)]
+pub(crate) struct PartitionBuffer {
+    pub(crate) topic: Arc<str>,
+    pub(crate) partition: i32,
+    /// Its place among all partitions of the producer.
+    pub(crate) index: u32,
+    appends: Mutex<Appends>,
+}
+
+#[derive(Debug)]
+struct Appends {
+    open: Option<OpenBatch>,
+    full: VecDeque<Batch>,
+    /// The buffer size of the next batch; it follows the traffic between [`FIRST_BUFFER`] and `batch.size`.
+    buffer_size: usize,
+    /// Whether the task knows that a batch is open, and that one is full.
+    told_open: bool,
+    told_full: bool,
+    /// Bytes appended since the partition became its topic's sticky one.
+    sticky_bytes: usize,
+}
+
+#[derive(Debug)]
+struct OpenBatch {
+    builder: BatchBuilder,
+    completion: Teller,
+    opened: Instant,
+    charged: usize,
+}
+
+/// What an append needs beside the record.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    pub(crate) memory: &'a Memory,
+    pub(crate) inbox: &'a Inbox,
+    pub(crate) closed: &'a AtomicBool,
+    pub(crate) batch_size: usize,
+}
+
+/// A record that was taken.
+#[derive(Debug)]
+pub(crate) struct Appended {
+    pub(crate) delivery: Delivery,
+    /// Whether the task has to be woken.
+    pub(crate) wake: bool,
+    /// Whether the partition has had its turn as the sticky one.
+    pub(crate) turn_over: bool,
+}
+
+/// Why a record was not taken.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// The partition's batch is full and the record may go elsewhere.
+    TurnOver { wake: bool },
+    /// So many bytes must be reserved first.
+    NoRoom { bytes: usize, wake: bool },
+    /// The record doesn't fit into any batch.
+    TooLarge,
+    /// The producer was closed.
+    Closed,
+}
+
+/// What the task sees of a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Glance {
+    /// When the open batch was opened.
+    pub(crate) open_since: Option<Instant>,
+    /// Full batches.
+    pub(crate) full: usize,
+    /// When the oldest batch was opened.
+    pub(crate) oldest: Option<Instant>,
+}
+
+impl PartitionBuffer {
+    pub(crate) fn new(topic: Arc<str>, partition: i32, index: u32, batch_size: usize) -> Arc<Self> {
+        let appends = Appends {
+            open: None,
+            full: VecDeque::new(),
+            buffer_size: batch_size.clamp(BATCH_HEADER_LEN, FIRST_BUFFER.max(BATCH_HEADER_LEN)),
+            told_open: false,
+            told_full: false,
+            sticky_bytes: 0,
+        };
+        Arc::new(PartitionBuffer { topic, partition, index, appends: Mutex::new(appends) })
+    }
+
+    /// Appends a record. `now` is asked for when a batch is opened; `sticky` says that the record may go to another
+    /// partition instead, when this one has had its turn.
+    pub(crate) fn append<'m>(
+        &self,
+        record: &Record<'_>,
+        timestamp: i64,
+        sticky: bool,
+        room: &Room<'m>,
+        reservation: &mut Option<Reservation<'m>>,
+        now: impl FnOnce() -> Instant,
+    ) -> Result<Appended, Refused> {
+        let mut appends = self.appends();
+        // Under the lock, so that nothing is appended behind the last look of a task that ends.
+        if room.closed.load(Ordering::Relaxed) {
+            return Err(Refused::Closed);
+        }
+        let mut wake = false;
+        if let Some(open) = &mut appends.open {
+            let before = open.builder.size();
+            match open.append(record, timestamp) {
+                Ok(delivery) => {
+                    let added = open.builder.size() - before;
+                    let turn_over = sticky && appends.add_sticky(added, 2 * room.batch_size);
+                    return Ok(Appended { delivery, wake: false, turn_over });
+                }
+                Err(AppendError::Full) => {
+                    wake = appends.close_open(room.batch_size);
+                    if wake {
+                        room.inbox.push(self.index);
+                    }
+                }
+                Err(_) => return Err(Refused::TooLarge),
+            }
+        }
+        let needed = record.size_upper_bound();
+        if sticky && appends.sticky_bytes > 0 && appends.sticky_bytes + needed > room.batch_size {
+            appends.sticky_bytes = 0;
+            return Err(Refused::TurnOver { wake });
+        }
+        let mut bytes = appends.buffer_size.max(needed);
+        let charged = match reservation.take() {
+            // What was waited for will do if the record fits.
+            Some(reserved) if reserved.bytes() >= needed => {
+                bytes = bytes.min(reserved.bytes());
+                room.memory.take_reserved(reserved, bytes)
+            }
+            too_small => {
+                drop(too_small);
+                match room.memory.try_take(bytes) {
+                    Some(charged) => charged,
+                    None => return Err(Refused::NoRoom { bytes, wake }),
+                }
+            }
+        };
+        let buffer = if charged.buffer.is_empty() { vec![0; bytes] } else { charged.buffer };
+        let mut open = OpenBatch {
+            builder: BatchBuilder::with_buffer(buffer, bytes),
+            completion: Teller::new(Arc::clone(&self.topic), self.partition),
+            opened: now(),
+            charged: charged.bytes,
+        };
+        let delivery = match open.append(record, timestamp) {
+            Ok(delivery) => delivery,
+            Err(_) => {
+                open.into_batch().drop_empty(room.memory);
+                return Err(Refused::TooLarge);
+            }
+        };
+        let added = open.builder.size();
+        appends.open = Some(open);
+        let turn_over = sticky && appends.add_sticky(added, 2 * room.batch_size);
+        if !std::mem::replace(&mut appends.told_open, true) {
+            room.inbox.push(self.index);
+            wake = true;
+        }
+        Ok(Appended { delivery, wake, turn_over })
+    }
+
+    /// What is there.
+    pub(crate) fn glance(&self) -> Glance {
+        self.appends().glance()
+    }
+
+    /// Takes the oldest batch; the open one only with `open`.
+    pub(crate) fn take(&self, open: bool) -> (Option<Batch>, Glance) {
+        let mut appends = self.appends();
+        let batch = match appends.full.pop_front() {
+            Some(full) => Some(full),
+            None if open => {
+                if let Some(drained) = &appends.open
+                    && drained.builder.size() < appends.buffer_size / 4
+                {
+                    appends.buffer_size =
+                        (appends.buffer_size / 2).max(FIRST_BUFFER.min(appends.buffer_size));
+                }
+                appends.open.take().map(OpenBatch::into_batch)
+            }
+            None => None,
+        };
+        appends.told_full = !appends.full.is_empty();
+        appends.told_open = appends.open.is_some();
+        (batch, appends.glance())
+    }
+
+    /// Closes the open batch, so that nothing joins it any more, and lists what has not been taken.
+    pub(crate) fn close_open(&self) -> Vec<Arc<Completion>> {
+        let mut appends = self.appends();
+        if let Some(open) = appends.open.take() {
+            appends.full.push_back(open.into_batch());
+        }
+        appends.told_open = false;
+        appends.told_full = !appends.full.is_empty();
+        appends.full.iter().map(|batch| batch.completion.share()).collect()
+    }
+
+    fn appends(&self) -> MutexGuard<'_, Appends> {
+        self.appends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Appends {
+    /// Closes the open batch as full; true if the task doesn't know of a full batch yet.
+    fn close_open(&mut self, batch_size: usize) -> bool {
+        if let Some(open) = self.open.take() {
+            self.full.push_back(open.into_batch());
+            self.buffer_size = (self.buffer_size * 4).min(batch_size.max(self.buffer_size));
+        }
+        !std::mem::replace(&mut self.told_full, true)
+    }
+
+    /// Counts bytes of the sticky partition; true when its turn is over at `limit`.
+    fn add_sticky(&mut self, bytes: usize, limit: usize) -> bool {
+        self.sticky_bytes += bytes;
+        let over = self.sticky_bytes >= limit;
+        if over {
+            self.sticky_bytes = 0;
+        }
+        over
+    }
+
+    fn glance(&self) -> Glance {
+        let open_since = self.open.as_ref().map(|open| open.opened);
+        let oldest = self.full.front().map(|batch| batch.opened).or(open_since);
+        Glance { open_since, full: self.full.len(), oldest }
+    }
+}
+
+impl OpenBatch {
+    #[inline]
+    fn append(&mut self, record: &Record<'_>, timestamp: i64) -> Result<Delivery, AppendError> {
+        let index = self.builder.try_append(
+            timestamp,
+            record.key_bytes(),
+            record.value_bytes(),
+            record.header_slice(),
+        )?;
+        Ok(Delivery::new(self.completion.share(), index, timestamp))
+    }
+
+    fn into_batch(self) -> Batch {
+        Batch::new(self.completion, self.builder, self.opened, self.charged)
+    }
+}

@@ -1,0 +1,307 @@
+//! The producer's task: feeds the [`Sender`] with what happens, and does what it says.
+//!
+//! It owns everything that is on its way; the handles share the [`Accumulator`] with it and nothing else. It ends when
+//! the producer is closed, or its last handle dropped, and all records have their outcome; where it is cut short
+//! (`close`'s deadline, a runtime that shuts down) it tells the rest that they failed.
+
+mod brokers;
+mod identity;
+mod produce;
+mod seal;
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use ottla_client::{Client, Cluster, Error, ErrorKind, NodeId};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::accumulator::Accumulator;
+use crate::completion::Completion;
+use crate::options::{ProducerOptions, ProducerValues};
+use crate::runtime;
+use crate::sender::{Answer, Sender};
+use crate::sequence::Identity;
+use brokers::{Brokers, Event};
+pub(crate) use seal::Sealers;
+
+/// What handles and task share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) options: ProducerOptions,
+    pub(crate) accumulator: Arc<Accumulator>,
+    /// Wakes the task.
+    pub(crate) notify: Notify,
+    /// Why nothing can be sent any more.
+    pub(crate) fatal: OnceLock<Error>,
+}
+
+impl Shared {
+    pub(crate) fn values(&self) -> &ProducerValues {
+        self.options.values()
+    }
+}
+
+/// What a handle asks of the task.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Send everything, and say what to wait for.
+    Flush(oneshot::Sender<Vec<Arc<Completion>>>),
+    /// End when all records have their outcome, or at the deadline; says how it ended.
+    Close(Instant, oneshot::Sender<Result<(), Error>>),
+}
+
+type IdentityFuture = Pin<Box<dyn Future<Output = Result<Identity, identity::NoIdentity>> + Send>>;
+
+/// The task.
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    sender: Sender,
+    commands: mpsc::UnboundedReceiver<Command>,
+    updates: watch::Receiver<Arc<Cluster>>,
+    cluster: Arc<Cluster>,
+    brokers: Brokers,
+    sealers: Sealers,
+    identity: Option<IdentityFuture>,
+    /// How often getting a producer id failed in a row.
+    identity_failures: u32,
+    touched: Vec<u32>,
+    /// Set once the task should end.
+    closing: Option<Instant>,
+    closers: Vec<oneshot::Sender<Result<(), Error>>>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        sender: Sender,
+        sealers: Sealers,
+        commands: mpsc::UnboundedReceiver<Command>,
+    ) -> Self {
+        let updates = shared.client.cluster_updates();
+        Driver {
+            brokers: Brokers::new(&shared),
+            sealers,
+            cluster: shared.client.cluster(),
+            updates,
+            shared,
+            sender,
+            commands,
+            identity: None,
+            identity_failures: 0,
+            touched: Vec::new(),
+            closing: None,
+            closers: Vec::new(),
+        }
+    }
+
+    /// Works until the producer is closed and everything is told.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let now = runtime::now();
+            self.absorb(now);
+            self.act(now);
+            if let Some(deadline) = self.closing {
+                let idle = self.sender.is_idle();
+                if idle || now >= deadline {
+                    self.end(idle, deadline);
+                    return;
+                }
+            }
+            self.wait(now).await;
+        }
+    }
+
+    /// Takes in what the handles left and what time brought.
+    fn absorb(&mut self, now: Instant) {
+        // A topic that a handle has just learned of should not look leaderless here.
+        if self.updates.has_changed().unwrap_or(false) {
+            self.learn_cluster();
+        }
+        let Driver { shared, sender, cluster, touched, .. } = self;
+        shared.accumulator.inbox.take(touched);
+        sender.touched(touched, now, leaders(cluster));
+        sender.wake(now);
+    }
+
+    /// Does what the sender wants.
+    fn act(&mut self, now: Instant) {
+        for node in self.sender.ready_nodes(now) {
+            self.brokers.send(node, &mut self.sender, &self.cluster, now);
+        }
+        if self.identity.is_none() && self.sender.wants_identity() {
+            let failures = self.identity_failures;
+            self.identity_failures += 1;
+            self.identity = Some(Box::pin(identity::ask(Arc::clone(&self.shared), failures)));
+        }
+        if self.sender.wants_metadata() {
+            self.shared.client.refresh_metadata();
+        }
+        if let Some(fatal) = self.sender.fatal()
+            && self.shared.fatal.set(fatal.clone()).is_ok()
+        {
+            tracing::error!(error = %fatal, "the producer cannot go on");
+            self.shared.accumulator.close();
+            let fatal = fatal.clone();
+            self.sender.abandon(&fatal);
+        }
+        // Last, as what was sent above may have made room for more.
+        for job in self.sender.seal_jobs() {
+            self.sealers.start(job);
+        }
+    }
+
+    /// Waits for the next thing to happen and takes it in.
+    async fn wait(&mut self, now: Instant) {
+        let wake = [self.sender.next_wake(now), self.brokers.next_wake(now), self.closing]
+            .into_iter()
+            .flatten()
+            .min();
+        let timer = async {
+            match wake {
+                Some(at) => runtime::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let identity = async {
+            match &mut self.identity {
+                Some(identity) => identity.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            event = self.brokers.event() => self.handle(event),
+            (index, job, batch) = self.sealers.next() => self.sender.sealed(index, job, batch, runtime::now()),
+            command = self.commands.recv(), if self.closing.is_none() || !self.commands.is_closed() => self.command(command),
+            result = identity => self.identified(result),
+            changed = self.updates.changed() => if changed.is_ok() { self.learn_cluster() },
+            () = self.shared.notify.notified() => {}
+            () = timer => {}
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = runtime::now();
+        match event {
+            Event::Connected => {}
+            Event::Unreachable { node, error } => {
+                tracing::debug!(node, %error, "cannot reach a leader");
+                self.sender.unreachable(node, error);
+            }
+            Event::Answered { id, sent, result } => {
+                let random = runtime::random();
+                match result {
+                    Ok(Some(response)) => {
+                        let throttle = produce::throttle(&response);
+                        let moved = produce::learn_leaders(&self.shared.client, &sent, &response);
+                        let mut answers = produce::answers(&sent, response);
+                        self.sender.answered(id, |at| answers.next(at), throttle, now, random);
+                        if moved {
+                            self.learn_cluster();
+                        }
+                    }
+                    Ok(None) => {
+                        let written = |_| Answer::Said(Default::default());
+                        self.sender.answered(id, written, Default::default(), now, random);
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "a produce request failed");
+                        let failed = |_| Answer::Failed(error.clone());
+                        self.sender.answered(id, failed, Default::default(), now, random);
+                    }
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, command: Option<Command>) {
+        let now = runtime::now();
+        match command {
+            Some(Command::Flush(reply)) => {
+                self.absorb(now);
+                let Driver { sender, cluster, .. } = self;
+                let _ = reply.send(sender.flush(now, leaders(cluster)));
+            }
+            Some(Command::Close(deadline, reply)) => {
+                self.closing = Some(self.closing.map_or(deadline, |earlier| earlier.min(deadline)));
+                self.closers.push(reply);
+            }
+            None => {
+                // The last handle is gone: `delivery.timeout.ms` bounds what is left to do.
+                let bound =
+                    now + self.shared.values().delivery_timeout + self.shared.values().request_timeout;
+                self.closing.get_or_insert(bound);
+            }
+        }
+    }
+
+    fn identified(&mut self, result: Result<Identity, identity::NoIdentity>) {
+        self.identity = None;
+        match result {
+            Ok(identity) => {
+                self.identity_failures = 0;
+                self.sender.identified(identity, runtime::now());
+            }
+            Err(identity::NoIdentity { error, fatal }) => {
+                tracing::debug!(%error, "no producer id");
+                self.sender.unidentified(error, fatal);
+            }
+        }
+    }
+
+    fn learn_cluster(&mut self) {
+        let now = runtime::now();
+        self.updates.mark_unchanged();
+        self.cluster = self.shared.client.cluster();
+        for name in self.shared.accumulator.topic_names() {
+            if let Some(topic) = self.cluster.topic(&name) {
+                adopt(&self.shared.accumulator, topic);
+            }
+        }
+        let Driver { sender, cluster, .. } = self;
+        sender.leaders(now, leaders(cluster));
+    }
+
+    fn end(&mut self, idle: bool, deadline: Instant) {
+        let result = if idle {
+            Ok(())
+        } else {
+            let error = Error::new(
+                ErrorKind::Closed,
+                "the producer was closed before these records were acknowledged",
+            );
+            self.sender.abandon(&error);
+            let late = runtime::now().saturating_duration_since(deadline);
+            tracing::warn!(?late, "closed a producer with records that were not acknowledged");
+            Err(Error::new(
+                ErrorKind::Timeout,
+                "the producer's records were not all acknowledged before close's deadline",
+            ))
+        };
+        for closer in self.closers.drain(..) {
+            let _ = closer.send(result.clone());
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.shared.accumulator.close();
+        let message = "the producer's task ended with its runtime before these records were acknowledged";
+        self.sender.abandon(&Error::new(ErrorKind::Closed, message));
+    }
+}
+
+/// Takes a topic's partitions over from metadata.
+pub(crate) fn adopt(accumulator: &Accumulator, topic: &ottla_client::Topic) {
+    let led = topic.partitions.iter().enumerate().filter(|(_, partition)| partition.leader.is_some());
+    accumulator.update_topic(&topic.name, topic.partitions.len(), led.map(|(at, _)| at as u32).collect());
+}
+
+fn leaders(cluster: &Cluster) -> impl Fn(&str, i32) -> Option<NodeId> + '_ {
+    |topic, partition| cluster.leader(topic, partition).map(|leader| leader.node)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! Between the sender's batches and Produce's messages.
+//!
+//! Sources: KIP-219 (throttling), KIP-467 (record errors), KIP-516 (topic ids), KIP-951 (leader hints).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ottla_client::{Client, Cluster, Connection, Error, ErrorKind, Node, TopicPartition};
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::messages::produce::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
+};
+use ottla_protocol::uuid::Uuid;
+
+use super::brokers::Answering;
+use crate::options::{CompressionType, ProducerValues};
+use crate::sender::{Answer, Item, Said};
+
+/// The first version that carries record batches.
+const RECORD_BATCHES: i16 = 3;
+/// The first version whose brokers read zstd.
+const ZSTD: i16 = 7;
+/// The last version that names topics.
+const TOPIC_NAMES: i16 = 12;
+
+/// What is the same for all requests.
+#[derive(Debug)]
+pub(super) struct Terms {
+    acks: i16,
+    timeout_ms: i32,
+    zstd: bool,
+}
+
+impl Terms {
+    pub(super) fn of(values: &ProducerValues) -> Self {
+        Terms {
+            acks: values.required_acks.number(),
+            timeout_ms: i32::try_from(values.request_timeout.as_millis()).unwrap_or(i32::MAX),
+            zstd: values.compression == CompressionType::Zstd,
+        }
+    }
+}
+
+/// A batch that was sent, to be found again in the answer.
+#[derive(Debug)]
+pub(super) struct SentItem {
+    topic: Arc<str>,
+    topic_id: Uuid,
+    partition: i32,
+}
+
+/// Submits a request with these batches.
+pub(super) fn submit(
+    connection: &Connection,
+    items: Vec<Item>,
+    terms: &Terms,
+    cluster: &Cluster,
+    deadline: Instant,
+) -> Result<(Vec<SentItem>, Answering), Error> {
+    let mut sent = Vec::with_capacity(items.len());
+    let mut topics: Vec<TopicProduceData> = Vec::new();
+    let mut places: HashMap<Arc<str>, usize> = HashMap::new();
+    for Item { topic, partition, records } in items {
+        let at = *places.entry(Arc::clone(&topic)).or_insert_with(|| {
+            let topic_id = cluster.topic(&topic).map_or(Uuid::ZERO, |topic| topic.id);
+            topics.push(TopicProduceData {
+                name: topic.to_string(),
+                topic_id,
+                ..TopicProduceData::default()
+            });
+            topics.len() - 1
+        });
+        let topic_id = topics[at].topic_id;
+        topics[at].partition_data.push(PartitionProduceData {
+            index: partition,
+            records: Some(records),
+            ..PartitionProduceData::default()
+        });
+        sent.push(SentItem { topic, topic_id, partition });
+    }
+    let by_id = topics.iter().all(|topic| !topic.topic_id.is_zero());
+    let version = connection.version_at_most::<ProduceRequest>(if by_id { i16::MAX } else { TOPIC_NAMES })?;
+    let needed = if terms.zstd { ZSTD } else { RECORD_BATCHES };
+    if version < needed {
+        let message = format!(
+            "node {} speaks Produce up to version {version}, and {needed} is needed: use a newer broker{}",
+            connection.node(),
+            if terms.zstd { " or another codec than zstd" } else { "" }
+        );
+        return Err(Error::new(ErrorKind::UnsupportedVersion, message));
+    }
+    let request = ProduceRequest {
+        acks: terms.acks,
+        timeout_ms: terms.timeout_ms,
+        topic_data: topics,
+        ..ProduceRequest::default()
+    };
+    let answering: Answering = if terms.acks == 0 {
+        let written = connection.submit_one_way(&request, version, deadline)?;
+        Box::pin(async move { written.await.map(|()| None) })
+    } else {
+        let reply = connection.submit(&request, version, deadline)?;
+        Box::pin(async move { reply.await.map(Some) })
+    };
+    Ok((sent, answering))
+}
+
+/// How long the broker wants to be left alone.
+pub(super) fn throttle(response: &ProduceResponse) -> Duration {
+    Duration::from_millis(u64::try_from(response.throttle_time_ms).unwrap_or(0))
+}
+
+/// Passes on where moved partitions are now; true if the answer told of any.
+pub(super) fn learn_leaders(client: &Client, sent: &[SentItem], response: &ProduceResponse) -> bool {
+    let mut learned = false;
+    for topic in &response.responses {
+        for partition in &topic.partition_responses {
+            let leader = &partition.current_leader;
+            if partition.error_code.is_ok() || leader.leader_id < 0 {
+                continue;
+            }
+            let Some(item) = sent.iter().find(|item| item.is(&topic.name, topic.topic_id, partition.index))
+            else {
+                continue;
+            };
+            let endpoint = response.node_endpoints.iter().find(|node| node.node_id == leader.leader_id);
+            let node = endpoint.and_then(|node| {
+                Some(Node {
+                    id: node.node_id,
+                    host: node.host.as_str().into(),
+                    port: u16::try_from(node.port).ok()?,
+                    rack: node.rack.as_deref().map(Into::into),
+                })
+            });
+            let name = TopicPartition::new(Arc::clone(&item.topic), item.partition);
+            client.learn_leader(&name, leader.leader_id, leader.leader_epoch, node);
+            learned = true;
+        }
+    }
+    learned
+}
+
+/// What a response says, by the place of a batch in its request.
+#[derive(Debug)]
+pub(super) struct Answers(Vec<Option<Said>>);
+
+impl Answers {
+    /// The answer for the batch at this place.
+    pub(super) fn next(&mut self, at: usize) -> Answer {
+        match self.0.get_mut(at).and_then(Option::take) {
+            Some(said) => Answer::Said(said),
+            None => {
+                let message =
+                    "a broker answered a produce request without saying what became of each partition";
+                Answer::Failed(Error::new(ErrorKind::Protocol, message).with_possibly_written(true))
+            }
+        }
+    }
+}
+
+/// Sorts a response by the batches of its request; brokers don't keep their order.
+pub(super) fn answers(sent: &[SentItem], response: ProduceResponse) -> Answers {
+    let places: HashMap<(&str, i32), usize> =
+        sent.iter().enumerate().map(|(at, item)| ((&*item.topic, item.partition), at)).collect();
+    let names: HashMap<Uuid, &str> = sent.iter().map(|item| (item.topic_id, &*item.topic)).collect();
+    let mut said: Vec<Option<Said>> = sent.iter().map(|_| None).collect();
+    for topic in response.responses {
+        let name = match topic.topic_id.is_zero() {
+            true => Some(topic.name.as_str()),
+            false => names.get(&topic.topic_id).copied(),
+        };
+        let Some(name) = name else { continue };
+        for partition in topic.partition_responses {
+            if let Some(&at) = places.get(&(name, partition.index)) {
+                if !partition.error_code.is_ok() {
+                    let (topic, partition, code) = (&sent[at].topic, partition.index, partition.error_code);
+                    tracing::debug!(%topic, partition, %code, "a broker refused a batch");
+                }
+                said[at] = Some(said_of(partition));
+            }
+        }
+    }
+    Answers(said)
+}
+
+impl SentItem {
+    fn is(&self, name: &str, id: Uuid, partition: i32) -> bool {
+        self.partition == partition && if id.is_zero() { *self.topic == *name } else { self.topic_id == id }
+    }
+}
+
+fn said_of(partition: PartitionProduceResponse) -> Said {
+    let PartitionProduceResponse {
+        error_code,
+        base_offset,
+        log_append_time_ms,
+        record_errors,
+        error_message,
+        ..
+    } = partition;
+    let record_errors = record_errors
+        .into_iter()
+        .filter_map(|error| Some((u32::try_from(error.batch_index).ok()?, error.batch_index_error_message)))
+        .collect();
+    Said {
+        code: error_code,
+        base_offset: (error_code == ErrorCode::NONE && base_offset >= 0).then_some(base_offset),
+        log_append_time: (log_append_time_ms >= 0).then_some(log_append_time_ms),
+        record_errors,
+        message: error_message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_protocol::messages::produce::TopicProduceResponse;
+
+    use super::*;
+
+    fn item(topic: &str, id: u8, partition: i32) -> SentItem {
+        SentItem { topic: topic.into(), topic_id: Uuid([id; 16]), partition }
+    }
+
+    fn answer(name: &str, id: u8, partitions: &[i32]) -> TopicProduceResponse {
+        let partition = |&index| PartitionProduceResponse {
+            index,
+            base_offset: i64::from(index) + 100 * i64::from(id),
+            ..Default::default()
+        };
+        TopicProduceResponse {
+            name: name.to_owned(),
+            topic_id: Uuid([id; 16]),
+            partition_responses: partitions.iter().map(partition).collect(),
+            ..Default::default()
+        }
+    }
+
+    fn offsets(sent: &[SentItem], responses: Vec<TopicProduceResponse>) -> Vec<Option<i64>> {
+        let mut answers = answers(sent, ProduceResponse { responses, ..Default::default() });
+        let offset = |at| match answers.next(at) {
+            Answer::Said(said) => said.base_offset,
+            Answer::Failed(error) => {
+                assert!(error.possibly_written());
+                None
+            }
+        };
+        (0..sent.len()).map(offset).collect()
+    }
+
+    #[test]
+    fn answers_find_their_batches_by_id_or_name_in_any_order_and_a_missing_one_is_a_failure() {
+        let sent = [item("a", 1, 0), item("a", 1, 1), item("b", 2, 0)];
+        let by_id = vec![answer("", 2, &[0, 7]), answer("", 9, &[0]), answer("", 1, &[1, 0])];
+        assert_eq!(offsets(&sent, by_id), [Some(100), Some(101), Some(200)]);
+        let by_name = vec![answer("b", 0, &[0]), answer("a", 0, &[1])];
+        assert_eq!(offsets(&sent, by_name), [None, Some(1), Some(0)]);
+    }
+}

@@ -1,0 +1,178 @@
+//! Room, flush, close, dropped handles, dropped futures.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test plays the application, with clock and tasks of its own"
+)]
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::Poll;
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn send_waits_for_room_and_gives_up_after_max_block() {
+    let cluster = Cluster::new(&[1]);
+    cluster.on_produce(|_, _| Some(Answer::Nothing));
+    let options = ProducerOptions::new().buffer_memory(2_000usize).batch_size(1_000usize).max_block(MS(500));
+    let producer = Producer::new(cluster.client(), options).unwrap();
+    let value = [0; 900];
+    let _held = [
+        producer.send(Record::new("t").value(&value)).await.unwrap(),
+        producer.send(Record::new("t").value(&value)).await.unwrap(),
+    ];
+    let refused = producer.try_send(Record::new("t").value(&value)).unwrap_err();
+    assert_eq!((refused.error.kind(), refused.record.topic()), (ErrorKind::BufferFull, "t"));
+    let start = tokio::time::Instant::now();
+    let error = producer.send(Record::new("t").value(&value)).await.unwrap_err();
+    assert_eq!((error.kind(), start.elapsed().as_millis() / 10), (ErrorKind::BufferFull, 50));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_times_the_memory_passes_through_it() {
+    let cluster = Cluster::new(&[1, 2]);
+    let options = ProducerOptions::new().buffer_memory(4_000usize).batch_size(1_000usize).linger(MS(60_000));
+    let options = options.delivery_timeout(MS(200_000));
+    let producer = Producer::new(cluster.client(), options).unwrap();
+    let start = tokio::time::Instant::now();
+    for value in 0..4_000 {
+        drop(send(&producer, (value % 2) as i32, value).await);
+    }
+    producer.flush().await.unwrap();
+    assert_eq!(cluster.log(0).len() + cluster.log(1).len(), 4_000);
+    assert!(start.elapsed() < MS(5_000), "linger does not matter when room is short");
+}
+
+#[tokio::test(start_paused = true)]
+async fn flush_skips_linger_and_waits_for_what_was_sent_before() {
+    let cluster = Cluster::new(&[1, 2]);
+    let options = ProducerOptions::new().linger(MS(10_000));
+    let producer = Producer::new(cluster.client(), options).unwrap();
+    let mut before = send_all(&producer, 0, 0..5).await;
+    before.extend(send_all(&producer, 1, 5..9).await);
+    let start = tokio::time::Instant::now();
+    producer.flush().await.unwrap();
+    assert!(start.elapsed() < MS(100));
+    assert!(before.iter_mut().all(|delivery| delivery.outcome().is_some()));
+    producer.flush().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_finishes_what_was_accepted_and_takes_no_more() {
+    let cluster = Cluster::new(&[1]);
+    let producer = Producer::new(cluster.client(), ProducerOptions::new().linger(MS(10_000))).unwrap();
+    let deliveries = send_all(&producer, 0, 0..10).await;
+    producer.close(MS(5_000)).await.unwrap();
+    assert!(join_all(deliveries).await.iter().all(Result::is_ok));
+    let error = producer.send(Record::new("t").value("late")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+    producer.close(MS(5_000)).await.unwrap();
+    assert_eq!(producer.flush().await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(cluster.log(0).len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_fails_the_rest_at_its_deadline() {
+    let cluster = Cluster::new(&[1]);
+    cluster.on_produce(|_, _| Some(Answer::Nothing));
+    let producer = Producer::new(cluster.client(), ProducerOptions::new()).unwrap();
+    let delivery = send(&producer, 0, 1).await;
+    let start = tokio::time::Instant::now();
+    let error = producer.close(MS(700)).await.unwrap_err();
+    assert_eq!((error.kind(), start.elapsed().as_millis() / 10), (ErrorKind::Timeout, 70));
+    let error = delivery.await.unwrap_err();
+    assert_eq!((error.kind(), error.possibly_written()), (ErrorKind::Closed, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_last_handle_loses_nothing() {
+    let cluster = Cluster::new(&[1]);
+    let producer = Producer::new(cluster.client(), ProducerOptions::new().linger(MS(10_000))).unwrap();
+    let deliveries = send_all(&producer, 0, 0..10).await;
+    drop(producer);
+    assert!(join_all(deliveries).await.iter().all(Result::is_ok));
+    assert_eq!(cluster.log(0).len(), 10);
+}
+
+#[test]
+fn a_runtime_that_ends_tells_the_records_that_were_on_their_way() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let cluster = Cluster::new(&[1]);
+    cluster.on_produce(|_, _| Some(Answer::Nothing));
+    let (producer, sent, open) = runtime.block_on(async {
+        let producer = Producer::new(cluster.client(), ProducerOptions::new()).unwrap();
+        let sent = send(&producer, 0, 1).await;
+        tokio::time::sleep(MS(50)).await;
+        let open = send(&producer, 0, 2).await;
+        (producer, sent, open)
+    });
+    drop(runtime);
+    let other = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (sent, open) = (other.block_on(sent).unwrap_err(), other.block_on(open).unwrap_err());
+    assert_eq!((sent.kind(), sent.possibly_written()), (ErrorKind::Closed, true));
+    assert_eq!((open.kind(), open.possibly_written()), (ErrorKind::Closed, false));
+    let error = other.block_on(producer.send(Record::new("t").value("v"))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn outside_of_a_runtime_there_is_no_producer() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let client = runtime.block_on(async { Cluster::new(&[1]).client() });
+    let error = Producer::new(client, ProducerOptions::new()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+}
+
+/// Polls `future` a few times at most; `None` if it was dropped before it was ready.
+async fn poll_at_most<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn sends_dropped_at_random_polls_are_accepted_wholly_or_not_at_all() {
+    for seed in 0..20 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let cluster = Cluster::new(&[1, 2]);
+        let mut requests = 0;
+        cluster.on_produce(move |state, received| {
+            requests += 1;
+            (requests % 7 == 3).then(|| {
+                state.take(received);
+                Answer::Close
+            })
+        });
+        let options = ProducerOptions::new().buffer_memory(1_500usize).batch_size(400usize);
+        let producer = Producer::new(cluster.client(), options).unwrap();
+        let mut accepted = [Vec::new(), Vec::new()];
+        let mut deliveries = Vec::new();
+        for value in 0..300u32 {
+            let partition = random.usize(0..2);
+            let payload = value.to_be_bytes();
+            let record = Record::new("t").partition(partition as i32).value(&payload);
+            match poll_at_most(producer.send(record), random.usize(1..4)).await {
+                Some(delivery) => {
+                    accepted[partition].push(value);
+                    deliveries.push(delivery.unwrap());
+                }
+                None => tokio::time::sleep(MS(random.u64(0..3))).await,
+            }
+            if random.u8(0..20) == 0 {
+                let _ = poll_at_most(producer.flush(), random.usize(1..3)).await;
+            }
+        }
+        producer.close(MS(60_000)).await.unwrap();
+        assert!(join_all(deliveries).await.iter().all(Result::is_ok));
+        assert_eq!([cluster.log(0), cluster.log(1)], accepted, "seed {seed}");
+        assert!(!accepted[0].is_empty());
+    }
+}

@@ -1,0 +1,360 @@
+//! [`Sender`]: decides which batches go into which request, and what answers mean. No socket, task or clock.
+//!
+//! The driver tells it what happened (`touched`, `leaders`, `answered`, `sealed`, `identified`, `wake`) and asks what to
+//! do (`plan`, `seal_jobs`, `wants_identity`, `wants_metadata`, `next_wake`).
+//!
+//! ```text
+//!  PartitionBuffer ──take──▶ Lane (queue ─▶ Sequences) ──plan──▶ request to the leader ──answered──▶ Completion
+//! ```
+//!
+//! Guarantees: batches of a partition are sent in the order in which they were opened, as far as [`Sequences`] can hold
+//! it; a request has at most one batch of a partition; every batch taken from a buffer is told exactly once, at the
+//! latest when its `delivery.timeout.ms` is over; work is done per event and batch, never per partition that is idle.
+//!
+//! Sources: KIP-91 (delivery timeout), KIP-98 and KIP-360 (idempotence), KIP-219 (throttling), KIP-580 (backoff).
+
+mod answer;
+mod lane;
+mod outcome;
+mod plan;
+mod timers;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ottla_client::{Backoff, Error, NodeId};
+use ottla_protocol::compression::Compressor;
+
+pub(crate) use answer::{Answer, Said};
+pub(crate) use lane::SealJob;
+use lane::{Lane, Todo};
+pub(crate) use plan::{Item, RequestId};
+use timers::Timers;
+
+use crate::accumulator::Accumulator;
+use crate::batch::Batch;
+use crate::completion::Completion;
+use crate::sequence::{Identity, Sequences, Ticket};
+
+/// Batches from this size on are compressed elsewhere than on the task that sends.
+const SEAL_ELSEWHERE: usize = 8 << 10;
+
+/// What of the options the sender follows.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) idempotent: bool,
+    pub(crate) max_in_flight: usize,
+    pub(crate) max_request_size: usize,
+    pub(crate) linger: Duration,
+    pub(crate) delivery_timeout: Duration,
+    pub(crate) retries: u32,
+    pub(crate) backoff: Backoff,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    rules: Rules,
+    accumulator: Arc<Accumulator>,
+    compressor: Compressor,
+    lanes: Vec<Lane>,
+    nodes: HashMap<NodeId, NodeQueue>,
+    timers: Timers,
+    requests: HashMap<RequestId, Outstanding>,
+    next_request: u64,
+    identity: Option<Identity>,
+    /// Partitions that can't go on without a producer id.
+    unidentified: BTreeSet<u32>,
+    jobs: Vec<SealJob>,
+    /// Batches that are being compressed.
+    sealing: usize,
+    metadata_wanted: bool,
+    /// Why there is no producer id.
+    identity_trouble: Option<Error>,
+    fatal: Option<Error>,
+}
+
+/// A broker and the partitions that have something for it.
+#[derive(Debug, Default)]
+struct NodeQueue {
+    /// Partitions; those that have moved to another broker meanwhile are passed over.
+    ready: VecDeque<u32>,
+    in_flight: usize,
+    throttled_until: Option<Instant>,
+    /// Why the broker can't be reached.
+    trouble: Option<Error>,
+}
+
+#[derive(Debug)]
+struct Outstanding {
+    node: NodeId,
+    batches: Vec<(u32, Ticket)>,
+}
+
+impl Sender {
+    pub(crate) fn new(rules: Rules, accumulator: Arc<Accumulator>, compressor: Compressor) -> Self {
+        Sender {
+            rules,
+            accumulator,
+            compressor,
+            lanes: Vec::new(),
+            nodes: HashMap::new(),
+            timers: Timers::default(),
+            requests: HashMap::new(),
+            next_request: 0,
+            identity: None,
+            unidentified: BTreeSet::new(),
+            jobs: Vec::new(),
+            sealing: 0,
+            metadata_wanted: false,
+            identity_trouble: None,
+            fatal: None,
+        }
+    }
+
+    /// Something new is in these partitions' buffers. `leader` is asked for partitions seen for the first time.
+    pub(crate) fn touched(
+        &mut self,
+        indices: &[u32],
+        now: Instant,
+        leader: impl Fn(&str, i32) -> Option<NodeId>,
+    ) {
+        self.meet_new_lanes(leader);
+        for &index in indices {
+            if let Some(lane) = self.lanes.get_mut(index as usize) {
+                lane.look();
+                self.consider(index, now);
+            }
+        }
+    }
+
+    /// Leaders may have changed.
+    pub(crate) fn leaders(&mut self, now: Instant, leader: impl Fn(&str, i32) -> Option<NodeId>) {
+        for index in 0..self.lanes.len() as u32 {
+            let lane = &mut self.lanes[index as usize];
+            let current = leader(&lane.buffer.topic, lane.buffer.partition);
+            if lane.leader != current {
+                lane.leader = current;
+                // There is no reason to wait for a broker that has not failed yet.
+                lane.retry_at = None;
+                self.consider(index, now);
+            }
+        }
+    }
+
+    /// A producer id has come.
+    pub(crate) fn identified(&mut self, identity: Identity, now: Instant) {
+        self.identity = Some(identity);
+        self.identity_trouble = None;
+        for index in std::mem::take(&mut self.unidentified) {
+            self.consider(index, now);
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn wake(&mut self, now: Instant) {
+        while let Some(index) = self.timers.pop(now) {
+            let timeout = self.rules.delivery_timeout;
+            let lane = &mut self.lanes[index as usize];
+            lane.look();
+            let expired = lane.expire(now, timeout);
+            let trouble = if expired.is_empty() { None } else { self.trouble(index) };
+            for batch in expired {
+                let error = batch.timeout_error(timeout, trouble.as_ref());
+                batch.fail(error, &self.accumulator.memory);
+            }
+            self.consider(index, now);
+        }
+        if (self.accumulator.memory.is_short() && self.is_stuck()) || self.accumulator.is_closed() {
+            self.hurry(now);
+        }
+    }
+
+    /// When to call [`Sender::wake`] next.
+    pub(crate) fn next_wake(&self, now: Instant) -> Option<Instant> {
+        let throttled = self
+            .nodes
+            .values()
+            .filter(|node| !node.ready.is_empty())
+            .filter_map(|node| node.throttled_until)
+            .filter(|until| *until > now);
+        throttled.chain(self.timers.next()).min()
+    }
+
+    /// A broker can't be reached; the records that wait for it will say why they failed, if they do.
+    pub(crate) fn unreachable(&mut self, node: NodeId, error: Error) {
+        self.metadata_wanted = true;
+        self.nodes.entry(node).or_default().trouble = Some(error);
+    }
+
+    /// There is no producer id yet. A fatal error is the end.
+    pub(crate) fn unidentified(&mut self, error: Error, fatal: bool) {
+        if fatal {
+            self.abandon(&error);
+            self.fatal = Some(error);
+        } else {
+            self.identity_trouble = Some(error);
+        }
+    }
+
+    /// Why a partition's records have not been tried.
+    fn trouble(&self, index: u32) -> Option<Error> {
+        let lane = &self.lanes[index as usize];
+        match lane.leader {
+            Some(leader) => {
+                let trouble = self.nodes.get(&leader).and_then(|node| node.trouble.as_ref());
+                trouble.or(self.identity_trouble.as_ref()).cloned()
+            }
+            None => {
+                let doing = format!("no leader of {}-{} is known", lane.buffer.topic, lane.buffer.partition);
+                Some(Error::from_code(ottla_protocol::error_code::ErrorCode::LEADER_NOT_AVAILABLE, doing))
+            }
+        }
+    }
+
+    /// Batches to compress elsewhere; each has to come back by [`Sender::sealed`].
+    pub(crate) fn seal_jobs(&mut self) -> Vec<SealJob> {
+        std::mem::take(&mut self.jobs)
+    }
+
+    /// Whether a producer id is needed. One that [`Sender::identified`] brought already is used up.
+    pub(crate) fn wants_identity(&self) -> bool {
+        !self.unidentified.is_empty() && self.fatal.is_none()
+    }
+
+    /// Whether metadata should be refreshed; asks once.
+    pub(crate) fn wants_metadata(&mut self) -> bool {
+        std::mem::take(&mut self.metadata_wanted)
+    }
+
+    /// The error after which nothing can be sent any more.
+    pub(crate) fn fatal(&self) -> Option<&Error> {
+        self.fatal.as_ref()
+    }
+
+    /// Closes all open batches and lists everything that has no outcome.
+    pub(crate) fn flush(
+        &mut self,
+        now: Instant,
+        leader: impl Fn(&str, i32) -> Option<NodeId>,
+    ) -> Vec<Arc<Completion>> {
+        self.meet_new_lanes(leader);
+        let mut waiting = Vec::new();
+        for index in 0..self.lanes.len() as u32 {
+            let batches = self.lanes[index as usize].flush();
+            if !batches.is_empty() {
+                waiting.extend(batches);
+                self.consider(index, now);
+            }
+        }
+        waiting
+    }
+
+    /// Whether every record has its outcome.
+    pub(crate) fn is_idle(&mut self) -> bool {
+        self.sealing == 0
+            && self.lanes.iter_mut().all(|lane| {
+                lane.look();
+                lane.is_told()
+            })
+    }
+
+    /// Fails every record that has no outcome.
+    pub(crate) fn abandon(&mut self, error: &Error) {
+        self.meet_new_lanes(|_, _| None);
+        let jobs = self.seal_jobs();
+        self.sealing -= jobs.len();
+        for job in jobs {
+            job.batch.fail(error.clone(), &self.accumulator.memory);
+        }
+        for lane in &mut self.lanes {
+            for batch in lane.abandon() {
+                batch.fail(error.clone(), &self.accumulator.memory);
+            }
+        }
+    }
+
+    /// A batch was compressed; `None` if its codec failed and its records were told so.
+    pub(crate) fn sealed(&mut self, index: u32, job: u64, batch: Option<Batch>, now: Instant) {
+        self.sealing -= 1;
+        match (&self.fatal, batch) {
+            (Some(fatal), Some(batch)) => {
+                let fatal = fatal.clone();
+                batch.fail(fatal, &self.accumulator.memory);
+                self.lanes[index as usize].sealed(job, None);
+            }
+            (_, batch) => self.lanes[index as usize].sealed(job, batch),
+        }
+        self.consider(index, now);
+    }
+
+    /// Decides what there is to do for a partition, and makes sure that it is done.
+    fn consider(&mut self, index: u32, now: Instant) {
+        self.consider_with(index, now, self.rules.linger);
+    }
+
+    fn consider_with(&mut self, index: u32, now: Instant, linger: Duration) {
+        let lane = &mut self.lanes[index as usize];
+        lane.settle();
+        if self.compressor.codec() != ottla_protocol::compression::Compression::None {
+            while let Some(job) = lane.stage(now, linger, SEAL_ELSEWHERE) {
+                self.sealing += 1;
+                self.jobs.push(job);
+            }
+        }
+        let mut todo = lane.todo(now, linger);
+        if todo == Todo::Identify && self.identity.is_some_and(|identity| lane.identify(identity)) {
+            todo = lane.todo(now, linger);
+        }
+        match todo {
+            Todo::Identify => {
+                self.unidentified.insert(index);
+            }
+            Todo::Send => match lane.leader {
+                Some(leader) if lane.listed != Some(leader) => {
+                    lane.listed = Some(leader);
+                    self.nodes.entry(leader).or_default().ready.push_back(index);
+                }
+                Some(_) => {}
+                None => {
+                    self.metadata_wanted = true;
+                    let pause = self.rules.backoff.next(u32::MAX, 0.5);
+                    self.timers.want(index, now + pause.max(Duration::from_millis(1)));
+                }
+            },
+            Todo::Later(at) => self.timers.want(index, at),
+            Todo::Nothing => {}
+        }
+        if let Some(opened) = lane.oldest() {
+            self.timers.want(index, opened + self.rules.delivery_timeout);
+        }
+    }
+
+    /// Sends what is open without waiting for more.
+    fn hurry(&mut self, now: Instant) {
+        for index in 0..self.lanes.len() as u32 {
+            let lane = &mut self.lanes[index as usize];
+            lane.look();
+            if lane.glance.oldest.is_some() {
+                self.consider_with(index, now, Duration::ZERO);
+            }
+        }
+    }
+
+    /// Whether nothing is under way that would free memory.
+    fn is_stuck(&self) -> bool {
+        self.requests.is_empty() && self.sealing == 0 && self.nodes.values().all(|node| node.ready.is_empty())
+    }
+
+    fn meet_new_lanes(&mut self, leader: impl Fn(&str, i32) -> Option<NodeId>) {
+        for buffer in self.accumulator.partitions_from(self.lanes.len()) {
+            let leader = leader(&buffer.topic, buffer.partition);
+            let sequences = Sequences::new(self.rules.idempotent, self.rules.max_in_flight);
+            self.lanes.push(Lane::new(buffer, leader, sequences));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

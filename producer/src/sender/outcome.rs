@@ -1,0 +1,193 @@
+//! What happens to the batches of a request when its answer comes, or doesn't.
+
+use std::time::{Duration, Instant};
+
+use ottla_client::{Error, ErrorKind};
+use ottla_protocol::error_code::ErrorCode;
+
+use super::answer::{Verdict, judge, says_possibly_written};
+use super::{Answer, RequestId, Said, Sender};
+use crate::batch::Batch;
+use crate::sequence::Ticket;
+
+impl Sender {
+    /// A request is over: `answer` says for each of its batches, in the order of its items, what became of it.
+    /// `random` (0 to 1) spreads retries; `throttle` is the broker's wish to be left alone.
+    pub(crate) fn answered(
+        &mut self,
+        id: RequestId,
+        mut answer: impl FnMut(usize) -> Answer,
+        throttle: Duration,
+        now: Instant,
+        random: f64,
+    ) {
+        let Some(request) = self.requests.remove(&id) else { return };
+        if let Some(node) = self.nodes.get_mut(&request.node) {
+            node.in_flight -= 1;
+            if !throttle.is_zero() {
+                node.throttled_until = Some(now + throttle);
+            }
+        }
+        for (at, (index, ticket)) in request.batches.into_iter().enumerate() {
+            match answer(at) {
+                Answer::Said(said) => self.said(index, ticket, &said, now, random),
+                Answer::Failed(error) => self.failed(index, ticket, error, now, random),
+            }
+            self.consider(index, now);
+        }
+        if let Some(fatal) = self.fatal.clone() {
+            self.abandon(&fatal);
+        }
+    }
+
+    fn said(&mut self, index: u32, ticket: Ticket, said: &Said, now: Instant, random: f64) {
+        let lane = &mut self.lanes[index as usize];
+        let code = said.code;
+        let verdict = judge(code, self.rules.idempotent);
+        if verdict == Verdict::Written {
+            lane.retry_at = None;
+            let base = said.base_offset.filter(|base| *base >= 0 && code.is_ok());
+            if let Some(batch) = lane.sequences.acknowledged(ticket) {
+                batch.acknowledge(
+                    base,
+                    said.log_append_time.filter(|time| *time >= 0),
+                    &self.accumulator.memory,
+                );
+            }
+            return;
+        }
+        let name = format!("{}-{}", lane.buffer.topic, lane.buffer.partition);
+        let error = broker_error(said, &name);
+        if let Some(batch) = lane.sequences.batch_mut(ticket) {
+            batch.last_error = Some(error.clone());
+            batch.possibly_written |= says_possibly_written(code);
+        }
+        match verdict {
+            Verdict::Written => {}
+            Verdict::Retry { unknown } => {
+                self.metadata_wanted |= code.is_stale_metadata();
+                self.retry(index, ticket, unknown, now, random);
+            }
+            Verdict::OutOfOrder => {
+                lane.sequences.out_of_order(ticket);
+                self.after_failure(index, ticket, now, random);
+            }
+            Verdict::NeedsNewId => {
+                lane.sequences.spent(ticket);
+                self.after_failure(index, ticket, now, random);
+            }
+            Verdict::Split => self.split(index, ticket, error),
+            Verdict::Refused => {
+                if let Some(batch) = lane.sequences.refused(ticket) {
+                    self.refuse(batch, said, error, &name);
+                }
+            }
+            Verdict::Lost => {
+                if let Some(batch) = lane.sequences.lost(ticket) {
+                    batch.fail(error, &self.accumulator.memory);
+                }
+            }
+            Verdict::Fatal => {
+                lane.sequences.retry(ticket, false);
+                self.fatal.get_or_insert(error);
+            }
+        }
+    }
+
+    /// No answer came.
+    fn failed(&mut self, index: u32, ticket: Ticket, error: Error, now: Instant, random: f64) {
+        let lane = &mut self.lanes[index as usize];
+        let unknown = error.possibly_written();
+        let hopeless = matches!(error.kind(), ErrorKind::Encode | ErrorKind::UnsupportedVersion) && !unknown;
+        if hopeless {
+            if let Some(batch) = lane.sequences.refused(ticket) {
+                batch.fail(error, &self.accumulator.memory);
+            }
+            return;
+        }
+        if let Some(batch) = lane.sequences.batch_mut(ticket) {
+            batch.possibly_written |= unknown;
+            batch.last_error = Some(error);
+        }
+        self.metadata_wanted = true;
+        self.retry(index, ticket, unknown, now, random);
+    }
+
+    fn retry(&mut self, index: u32, ticket: Ticket, unknown: bool, now: Instant, random: f64) {
+        self.lanes[index as usize].sequences.retry(ticket, unknown);
+        self.after_failure(index, ticket, now, random);
+    }
+
+    /// Gives the batch up if it has been tried often enough, and otherwise pauses.
+    fn after_failure(&mut self, index: u32, ticket: Ticket, now: Instant, random: f64) {
+        let lane = &mut self.lanes[index as usize];
+        let Some(batch) = lane.sequences.batch_mut(ticket) else { return };
+        let tries = batch.tries;
+        let until = now + self.rules.backoff.next(tries.saturating_sub(1), random);
+        lane.retry_at = Some(lane.retry_at.map_or(until, |at| at.max(until)));
+        if tries > self.rules.retries
+            && let Some(batch) = lane.sequences.give_up(ticket)
+        {
+            let name = batch.completion.partition();
+            let mut error =
+                Error::new(ErrorKind::Broker, format!("gave up on {} records for {name}", batch.count));
+            if let Some(last) = &batch.last_error {
+                error = Error::new(last.kind(), error.to_string()).with_cause(last.clone());
+            }
+            batch.fail(error, &self.accumulator.memory);
+        }
+    }
+
+    fn split(&mut self, index: u32, ticket: Ticket, error: Error) {
+        let lane = &mut self.lanes[index as usize];
+        let Some(batch) = lane.sequences.refused(ticket) else { return };
+        match batch.split() {
+            Ok(parts) => lane.sequences.replace(ticket, parts),
+            Err(failed) => {
+                let (batch, cause) = *failed;
+                let error = match cause {
+                    Some(cause) => error.with_cause(cause),
+                    None => error,
+                };
+                batch.fail(error, &self.accumulator.memory);
+            }
+        }
+    }
+
+    /// Tells the records that a broker named as faulty apart from the others (KIP-467).
+    fn refuse(&mut self, batch: Batch, said: &Said, error: Error, name: &str) {
+        let memory = &self.accumulator.memory;
+        if said.record_errors.is_empty() {
+            batch.fail(error, memory);
+            return;
+        }
+        let (tries, possibly_written) = (batch.tries, batch.possibly_written);
+        let mut at_fault: Vec<(u32, Error)> = said
+            .record_errors
+            .iter()
+            .map(|(record, message)| {
+                let message = message.as_deref().or(said.message.as_deref());
+                let doing = match message {
+                    Some(message) => format!("{name} refused a record ({message})"),
+                    None => format!("{name} refused a record"),
+                };
+                let error = Error::from_code(said.code, doing);
+                (*record, error.with_tries(tries).with_possibly_written(possibly_written))
+            })
+            .collect();
+        at_fault.sort_by_key(|(record, _)| *record);
+        at_fault.dedup_by_key(|(record, _)| *record);
+        let others = Error::from_code(
+            ErrorCode::INVALID_RECORD,
+            format!("{name} refused a batch because of {} of its other records", at_fault.len()),
+        );
+        batch.fail_by_records(at_fault.into(), others, memory);
+    }
+}
+
+fn broker_error(said: &Said, name: &str) -> Error {
+    match &said.message {
+        Some(message) => Error::from_code(said.code, format!("cannot produce to {name} ({message})")),
+        None => Error::from_code(said.code, format!("cannot produce to {name}")),
+    }
+}

@@ -1,0 +1,303 @@
+//! The sender against an invented clock: scripts of single rules here, chance against a model of brokers in [`random`].
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test plays the application, with clock and tasks of its own"
+)]
+
+mod random;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ottla_client::{Backoff, ErrorKind};
+use ottla_protocol::compression::Compressor;
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::records::Batches;
+
+use super::*;
+use crate::completion::{Delivered, Delivery};
+use crate::record::Record;
+
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+/// A sender, its clock, and topic `t` with a number of partitions led by node 1.
+struct Bench {
+    sender: Sender,
+    accumulator: Arc<Accumulator>,
+    start: Instant,
+    now: Instant,
+    leader: Option<NodeId>,
+}
+
+impl Bench {
+    fn new(partitions: usize, batch_size: usize, change: impl FnOnce(&mut Rules)) -> Self {
+        let mut rules = Rules {
+            idempotent: true,
+            max_in_flight: 5,
+            max_request_size: 1 << 20,
+            linger: MS(5),
+            delivery_timeout: MS(2_000),
+            retries: u32::MAX,
+            backoff: Backoff::new(MS(10), MS(40)).with_shape(2.0, 0.0),
+        };
+        change(&mut rules);
+        let accumulator = Arc::new(Accumulator::new(batch_size, 1 << 20, 1 << 20, false));
+        accumulator.update_topic(&"t".into(), partitions, (0..partitions as u32).collect());
+        let start = Instant::now();
+        let mut sender = Sender::new(rules, Arc::clone(&accumulator), Compressor::none());
+        sender.identified(Identity { producer_id: 7, epoch: 0 }, start);
+        Bench { sender, accumulator, start, now: start, leader: Some(1) }
+    }
+
+    fn send(&self, partition: i32, value: &[u8]) -> Delivery {
+        let record = Record::new("t").partition(partition).value(value);
+        self.accumulator.append(&record, 1, &mut None, || self.now, || 0).expect("room").delivery
+    }
+
+    fn at(&mut self, ms: u64) {
+        self.now = self.start + MS(ms);
+        self.absorb();
+    }
+
+    fn absorb(&mut self) {
+        let mut touched = Vec::new();
+        self.accumulator.inbox.take(&mut touched);
+        let leader = self.leader;
+        self.sender.touched(&touched, self.now, |_, _| leader);
+        self.sender.wake(self.now);
+    }
+
+    /// The partitions and record counts of the next request to node 1.
+    fn plan(&mut self) -> Option<(RequestId, Vec<(i32, i32)>)> {
+        self.absorb();
+        let planned = self.sender.plan(1, self.now)?;
+        let items = planned.items.iter().map(|item| {
+            let batch = Batches::new(item.records.clone()).next().expect("a batch").expect("whole");
+            (item.partition, batch.header().count)
+        });
+        Some((planned.id, items.collect()))
+    }
+
+    fn answer(&mut self, id: RequestId, code: ErrorCode) {
+        let said = Said { code, base_offset: Some(100).filter(|_| code.is_ok()), ..Said::default() };
+        self.sender.answered(id, |_| Answer::Said(said.clone()), Duration::ZERO, self.now, 0.5);
+    }
+}
+
+fn failure(delivery: &mut Delivery) -> Error {
+    delivery.outcome().expect("told").expect_err("a failure")
+}
+
+#[test]
+fn an_open_batch_lingers_and_a_full_one_does_not() {
+    let mut bench = Bench::new(2, 200, |_| {});
+    let mut small = bench.send(0, b"one");
+    assert!(bench.plan().is_none());
+    assert_eq!(bench.sender.next_wake(bench.now), Some(bench.start + MS(5)));
+    let _full: Vec<_> = (0..2).map(|_| bench.send(1, &[0; 100])).collect();
+    assert_eq!(bench.plan().expect("full").1, [(1, 1)]);
+    bench.at(5);
+    let (id, items) = bench.plan().expect("lingered");
+    assert_eq!(items, [(0, 1)]);
+    bench.answer(id, ErrorCode::NONE);
+    let delivered = Delivered { topic: "t".into(), partition: 0, offset: Some(100), timestamp: 1 };
+    assert_eq!(small.outcome().expect("told").expect("acknowledged"), delivered);
+}
+
+#[test]
+fn a_request_holds_one_batch_of_a_partition_and_as_many_as_the_size_allows() {
+    let mut bench = Bench::new(3, 200, |rules| rules.max_request_size = 450);
+    let mut sent = Vec::new();
+    for partition in 0..3 {
+        sent.extend((0..2).map(|_| bench.send(partition, &[0; 100])));
+    }
+    bench.at(5);
+    // Each batch has one record of 100 bytes: 61 + 100 + some more.
+    assert_eq!(bench.plan().expect("due").1, [(0, 1), (1, 1)]);
+    assert_eq!(
+        bench.plan().expect("due").1,
+        [(2, 1)],
+        "no partition has an anchor yet, so nothing else goes out"
+    );
+    assert!(bench.plan().is_none());
+}
+
+#[test]
+fn at_most_so_many_requests_are_in_flight_to_a_broker_and_throttling_is_obeyed() {
+    let mut bench = Bench::new(3, 200, |rules| {
+        rules.max_in_flight = 2;
+        rules.max_request_size = 1;
+        rules.linger = Duration::ZERO;
+    });
+    let _sent: Vec<_> = (0..3).map(|partition| bench.send(partition, b"v")).collect();
+    let (first, _) = bench.plan().expect("one");
+    let (second, _) = bench.plan().expect("two");
+    assert!(bench.plan().is_none());
+    bench.answer(first, ErrorCode::NONE);
+    let said = Said { base_offset: Some(1), ..Said::default() };
+    bench.sender.answered(second, |_| Answer::Said(said.clone()), MS(30), bench.now, 0.5);
+    assert!(bench.plan().is_none(), "throttled");
+    assert!(bench.sender.ready_nodes(bench.now).is_empty());
+    assert_eq!(bench.sender.next_wake(bench.now), Some(bench.start + MS(30)));
+    bench.at(30);
+    assert_eq!(bench.plan().expect("three").1, [(2, 1)]);
+}
+
+#[test]
+fn a_leaderless_partition_waits_asks_for_metadata_and_goes_on_with_its_leader() {
+    let mut bench = Bench::new(1, 200, |_| {});
+    bench.leader = None;
+    let _sent = bench.send(0, b"v");
+    bench.at(5);
+    assert!(bench.sender.wants_metadata() && bench.sender.ready_nodes(bench.now).is_empty());
+    bench.sender.leaders(bench.now, |_, _| Some(1));
+    assert_eq!(bench.plan().expect("led").1, [(0, 1)]);
+}
+
+#[test]
+fn a_record_times_out_naming_the_last_cause_and_whether_it_may_be_written() {
+    let mut bench = Bench::new(2, 200, |_| {});
+    let mut refused = bench.send(0, b"refused");
+    let mut silent = bench.send(1, b"silent");
+    bench.at(5);
+    let (id, items) = bench.plan().expect("due");
+    assert_eq!(items.len(), 2);
+    let broken =
+        Error::new(ErrorKind::Disconnected, "node 1 closed the connection").with_possibly_written(true);
+    let said = Said { code: ErrorCode::NOT_ENOUGH_REPLICAS, ..Said::default() };
+    let answers = |at| if at == 0 { Answer::Said(said.clone()) } else { Answer::Failed(broken.clone()) };
+    bench.sender.answered(id, answers, Duration::ZERO, bench.now, 0.5);
+    bench.at(1_999);
+    assert!(refused.outcome().is_none() && silent.outcome().is_none());
+    bench.at(2_000);
+    let (refused, silent) = (failure(&mut refused), failure(&mut silent));
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Timeout, Some(ErrorCode::NOT_ENOUGH_REPLICAS)));
+    assert_eq!((refused.possibly_written(), silent.possibly_written()), (false, true));
+    assert_eq!((silent.tries(), silent.cause().map(Error::kind)), (1, Some(ErrorKind::Disconnected)));
+    assert!(bench.sender.is_idle());
+}
+
+#[test]
+fn records_that_never_found_a_leader_or_a_connection_say_so() {
+    let mut bench = Bench::new(1, 200, |_| {});
+    let mut unreachable = bench.send(0, b"v");
+    bench.at(5);
+    bench.sender.unreachable(1, Error::new(ErrorKind::Connect, "cannot connect to node 1"));
+    bench.at(2_000);
+    assert!(failure(&mut unreachable).to_string().ends_with("cannot connect to node 1"));
+    bench.sender.leaders(bench.now, |_, _| None);
+    let mut leaderless = bench.send(0, b"v");
+    bench.at(4_000);
+    let error = failure(&mut leaderless);
+    assert_eq!((error.code(), error.possibly_written()), (Some(ErrorCode::LEADER_NOT_AVAILABLE), false));
+}
+
+#[test]
+fn a_batch_too_large_is_split_down_to_the_record_that_alone_fails() {
+    let mut bench = Bench::new(1, 400, |_| {});
+    let mut sent: Vec<_> = [10, 150, 10].map(|len| bench.send(0, &vec![b'v'; len])).into();
+    bench.at(5);
+    let (whole, items) = bench.plan().expect("due");
+    assert_eq!(items, [(0, 3)]);
+    bench.answer(whole, ErrorCode::MESSAGE_TOO_LARGE);
+    let (half, items) = bench.plan().expect("the first half");
+    assert_eq!(items, [(0, 2)]);
+    bench.answer(half, ErrorCode::MESSAGE_TOO_LARGE);
+    let (single, items) = bench.plan().expect("the first record");
+    assert_eq!(items, [(0, 1)]);
+    bench.answer(single, ErrorCode::NONE);
+    let (single, items) = bench.plan().expect("the large one, now that the epoch has an anchor");
+    assert_eq!(items, [(0, 1)]);
+    bench.answer(single, ErrorCode::MESSAGE_TOO_LARGE);
+    assert_eq!(failure(&mut sent[1]).kind(), ErrorKind::RecordTooLarge);
+    let (last, items) = bench.plan().expect("the last record");
+    assert_eq!(items, [(0, 1)]);
+    bench.answer(last, ErrorCode::NONE);
+    assert!(sent[0].outcome().expect("told").is_ok() && sent[2].outcome().expect("told").is_ok());
+}
+
+#[test]
+fn a_fatal_answer_fails_everything_once() {
+    let mut bench = Bench::new(2, 200, |_| {});
+    let mut sent: Vec<_> = [0, 1].map(|partition| bench.send(partition, b"v")).into();
+    bench.at(5);
+    let (id, _) = bench.plan().expect("due");
+    sent.push(bench.send(0, b"open"));
+    bench.answer(id, ErrorCode::PRODUCER_FENCED);
+    assert_eq!(bench.sender.fatal().map(Error::kind), Some(ErrorKind::Fenced));
+    for delivery in &mut sent {
+        let error = failure(delivery);
+        assert_eq!((error.kind(), error.possibly_written()), (ErrorKind::Fenced, false));
+    }
+}
+
+#[test]
+fn retries_are_counted_and_paused_for() {
+    let mut bench = Bench::new(1, 200, |rules| rules.retries = 2);
+    let mut sent = bench.send(0, b"v");
+    bench.at(5);
+    for pause in [10, 20] {
+        let (id, _) = bench.plan().expect("due");
+        bench.answer(id, ErrorCode::NOT_ENOUGH_REPLICAS);
+        assert!(bench.plan().is_none());
+        let wake = bench.sender.next_wake(bench.now).expect("a timer");
+        assert_eq!(wake, bench.now + MS(pause));
+        bench.now = wake;
+        bench.absorb();
+    }
+    let (id, _) = bench.plan().expect("the last try");
+    bench.answer(id, ErrorCode::NOT_ENOUGH_REPLICAS);
+    let error = failure(&mut sent);
+    assert_eq!((error.tries(), error.code()), (3, Some(ErrorCode::NOT_ENOUGH_REPLICAS)));
+}
+
+#[test]
+fn a_flush_sends_what_is_open_and_later_records_stay_out_of_it() {
+    let mut bench = Bench::new(1, 1_000, |_| {});
+    let _before: Vec<_> = (0..3).map(|_| bench.send(0, b"before")).collect();
+    bench.absorb();
+    let waiting = bench.sender.flush(bench.now, |_, _| Some(1));
+    assert_eq!(waiting.len(), 1);
+    let _after = bench.send(0, b"after");
+    let (id, items) = bench.plan().expect("no linger");
+    assert_eq!(items, [(0, 3)]);
+    bench.answer(id, ErrorCode::NONE);
+    assert!(waiting[0].is_told());
+    assert!(bench.plan().is_none(), "the later record lingers");
+}
+
+#[test]
+fn without_room_open_batches_do_not_linger() {
+    let mut bench = Bench::new(1, 200, |rules| rules.linger = MS(1_000));
+    let _sent = bench.send(0, b"v");
+    assert!(bench.plan().is_none());
+    let accumulator = Arc::clone(&bench.accumulator);
+    let mut wait = accumulator.memory.reserve(1 << 20);
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(std::pin::Pin::new(&mut wait).poll(&mut cx).is_pending());
+    let (id, _) = bench.plan().expect("memory is short");
+    bench.answer(id, ErrorCode::NONE);
+    assert!(std::pin::Pin::new(&mut wait).poll(&mut cx).is_ready());
+}
+
+#[test]
+fn records_at_fault_are_told_apart_and_the_rest_of_the_partition_goes_on() {
+    let mut bench = Bench::new(1, 1_000, |_| {});
+    let mut sent: Vec<_> = (0..3).map(|_| bench.send(0, b"v")).collect();
+    bench.at(5);
+    let (id, _) = bench.plan().expect("due");
+    let said = Said {
+        code: ErrorCode::INVALID_RECORD,
+        record_errors: vec![(1, Some("no key".into()))],
+        message: Some("bad records".into()),
+        ..Said::default()
+    };
+    bench.sender.answered(id, |_| Answer::Said(said.clone()), Duration::ZERO, bench.now, 0.5);
+    let texts: Vec<_> = sent.iter_mut().map(|delivery| failure(delivery).to_string()).collect();
+    assert!(texts[1].contains("(no key)"), "{texts:?}");
+    assert!(texts[0].contains("1 of its other records") && texts[0] == texts[2], "{texts:?}");
+    let _next = bench.send(0, b"v");
+    bench.at(10);
+    assert!(bench.plan().is_some());
+}
