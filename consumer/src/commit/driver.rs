@@ -1,0 +1,289 @@
+//! Sends commits and fetches to the coordinator, wherever it is by then, until they are settled or the deadline is over.
+
+#![allow(clippy::disallowed_methods, reason = "a driver reads the clock and draws random numbers")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use ottla_client::{CoordinatorKey, Error, ErrorKind, NodeId, TopicPartition};
+use ottla_protocol::api::Request;
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::messages::offset_commit::OffsetCommitRequest;
+use ottla_protocol::messages::offset_fetch::OffsetFetchRequest;
+use tokio::time::Instant as Clock;
+
+use super::request::{BY_ID, Judgement, Topics, commit_request, fetch_request, judge_commit, judge_fetch};
+use super::{Committer, OffsetAndMetadata};
+use crate::group::Membership;
+
+impl Committer {
+    /// Commits `offsets` as the member that this is when it is called, after all commits that were called before.
+    ///
+    /// Membership and place are taken at the call, not at the first poll: the offsets are those of the partitions that the
+    /// member has now, and a commit that starts later must not pass for one of the generation that has come by then.
+    ///
+    /// # Errors
+    /// `GroupLost` if the member has lost its place and `Fenced` if another took it; `Authorization`; `Broker` for what the
+    /// coordinator refuses otherwise; at the deadline the stage at which connecting failed, or `Timeout`, with the last
+    /// obstacle as its cause. A rebalance that outlasts the deadline is such an obstacle, and retriable. Some partitions
+    /// may be committed even so.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves open whether the commit happened; it is not sent again.
+    pub(crate) fn commit(
+        &self,
+        offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
+        let (this, sender) = (self.clone(), self.membership());
+        let pending: BTreeMap<_, _> =
+            offsets.iter().map(|(partition, offset)| (partition.clone(), offset.clone())).collect();
+        let mut turn = Box::pin(tokio::task::unconstrained(Arc::clone(&self.turn).acquire_owned()));
+        // The first poll takes the place in the queue.
+        let at_once = turn.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        async move {
+            if pending.is_empty() {
+                return Ok(());
+            }
+            let mut tries =
+                Tries::new(format!("offsets of group `{}` are not committed", this.group_id), deadline);
+            let _turn = match at_once {
+                Poll::Ready(turn) => turn,
+                Poll::Pending => match tokio::time::timeout_at(Clock::from_std(deadline), turn).await {
+                    Ok(turn) => turn,
+                    Err(_) => return Err(tries.give_up()),
+                },
+            };
+            this.commit_as(sender, pending, &mut tries).await
+        }
+    }
+
+    async fn commit_as(
+        &self,
+        mut sender: Arc<Membership>,
+        mut pending: BTreeMap<TopicPartition, OffsetAndMetadata>,
+        tries: &mut Tries,
+    ) -> Result<(), Error> {
+        let mut by_id = true;
+        loop {
+            if self.member.is_some() && !self.membership().is_member() {
+                return Err(self.lost(None));
+            }
+            tries.count += 1;
+            let topics = Topics::of(&self.client.cluster(), pending.keys());
+            let newest = if by_id { topics.newest_version() } else { BY_ID - 1 };
+            let request = |_| commit_request(&self.group_id, &sender, &pending, &topics);
+            match self.ask::<OffsetCommitRequest>(request, newest, tries.deadline).await {
+                Err(failure) => self.pass_over(tries, failure)?,
+                Ok((node, response)) => match judge_commit(&mut pending, &topics, &response) {
+                    Judgement::Done => return Ok(()),
+                    Judgement::Failed(error) => return Err(error.with_tries(tries.count)),
+                    Judgement::Retry { code, elsewhere } => {
+                        by_id &= !self.retry_after(tries, node, code, elsewhere);
+                    }
+                    Judgement::Membership(code) => match self.reconsider(code, &sender)? {
+                        Some(newer) => {
+                            sender = newer;
+                            continue;
+                        }
+                        None => {
+                            tries.last = Some(Error::from_code(code, "the group is between two generations"))
+                        }
+                    },
+                },
+            }
+            self.wait(tries).await?;
+        }
+    }
+
+    /// The committed offset of each partition, `None` where there is none.
+    ///
+    /// # Errors
+    /// `Authorization`; `Broker` for what the coordinator refuses otherwise; at the deadline the stage at which
+    /// connecting failed, or `Timeout`, with the last obstacle as its cause.
+    ///
+    /// # Cancel safety
+    /// Safe: it only reads.
+    pub(crate) async fn fetch(
+        &self,
+        partitions: &[TopicPartition],
+        deadline: Instant,
+    ) -> Result<HashMap<TopicPartition, Option<OffsetAndMetadata>>, Error> {
+        let mut pending = partitions.to_vec();
+        pending.sort_unstable();
+        pending.dedup();
+        let mut found = HashMap::with_capacity(pending.len());
+        let what = format!("the committed offsets of group `{}` are not known", self.group_id);
+        let mut tries = Tries::new(what, deadline);
+        let mut by_id = true;
+        while !pending.is_empty() {
+            tries.count += 1;
+            let topics = Topics::of(&self.client.cluster(), pending.iter());
+            let newest = if by_id { topics.newest_version() } else { BY_ID - 1 };
+            let request = |version| fetch_request(&self.group_id, &pending, &topics, version);
+            match self.ask::<OffsetFetchRequest>(request, newest, tries.deadline).await {
+                Err(failure) => self.pass_over(&mut tries, failure)?,
+                Ok((node, response)) => {
+                    match judge_fetch(&self.group_id, &mut pending, &mut found, &topics, &response) {
+                        Judgement::Done => break,
+                        Judgement::Failed(error) => return Err(error.with_tries(tries.count)),
+                        Judgement::Membership(code) => {
+                            let doing =
+                                format!("cannot fetch the committed offsets of group `{}`", self.group_id);
+                            return Err(Error::from_code(code, doing));
+                        }
+                        Judgement::Retry { code, elsewhere } => {
+                            by_id &= !self.retry_after(&mut tries, node, code, elsewhere);
+                        }
+                    }
+                }
+            }
+            self.wait(&tries).await?;
+        }
+        Ok(found)
+    }
+
+    /// Asks the coordinator once; an error says whether a coordinator was found.
+    async fn ask<R: Request>(
+        &self,
+        request: impl FnOnce(i16) -> R,
+        newest: i16,
+        deadline: Instant,
+    ) -> Result<(NodeId, R::Response), (Option<NodeId>, Error)> {
+        let node = self.client.coordinator(&self.key(), deadline).await.map_err(|error| (None, error))?;
+        let deadline = deadline.min(now() + self.request_timeout);
+        let answer = async {
+            let connection = self.client.connection(node, self.lane.purpose(), deadline).await?;
+            let version = connection.version_at_most::<R>(newest)?;
+            connection.submit(&request(version), version, deadline)?.await
+        };
+        answer.await.map(|response| (node, response)).map_err(|error| (Some(node), error))
+    }
+
+    /// Notes a failure to ask that may pass.
+    fn pass_over(&self, tries: &mut Tries, (node, error): (Option<NodeId>, Error)) -> Result<(), Error> {
+        if !error.is_retriable() {
+            return Err(error);
+        }
+        if let Some(node) = node {
+            self.client.forget_coordinator(&self.key(), node);
+        }
+        tries.possibly_written |= error.possibly_written();
+        tries.last = Some(error);
+        Ok(())
+    }
+
+    /// Notes a refusal that may pass; says whether topics must go by name from now on.
+    fn retry_after(&self, tries: &mut Tries, node: NodeId, code: ErrorCode, elsewhere: bool) -> bool {
+        if elsewhere {
+            self.client.forget_coordinator(&self.key(), node);
+        }
+        if code.is_stale_metadata() {
+            self.client.refresh_metadata();
+        }
+        tries.last =
+            Some(Error::from_code(code, format!("node {node}, the coordinator of the group, refuses")));
+        code == ErrorCode::UNKNOWN_TOPIC_ID
+    }
+
+    /// What a refusal of the membership `sent_as` means by now: the membership to try again with at once, or, with
+    /// `None`, later.
+    ///
+    /// A member of a cooperative group rejoins while the application works. Its commit can meet a coordinator that is a
+    /// generation ahead; as long as nothing had to be given up, all that is committed is still the member's own, and the
+    /// newer generation says so as well.
+    fn reconsider(
+        &self,
+        code: ErrorCode,
+        sent_as: &Arc<Membership>,
+    ) -> Result<Option<Arc<Membership>>, Error> {
+        let Some(member) = &self.member else {
+            let doing = format!("group `{}` has members, so nobody else can commit for it", self.group_id);
+            return Err(Error::from_code(code, doing));
+        };
+        let current = self.membership();
+        let same = (&current.member_id, current.generation_id) == (&sent_as.member_id, sent_as.generation_id);
+        member.group.commit_refused(code, Arc::clone(sent_as));
+        match code {
+            ErrorCode::REBALANCE_IN_PROGRESS => Ok(None),
+            ErrorCode::ILLEGAL_GENERATION if same && current.rebalancing => Ok(None),
+            ErrorCode::ILLEGAL_GENERATION
+                if !same && current.is_member() && current.tenure == sent_as.tenure =>
+            {
+                Ok(Some(current))
+            }
+            ErrorCode::FENCED_INSTANCE_ID => Err(Error::from_code(
+                code,
+                format!(
+                    "cannot commit for group `{}`: another member uses this group.instance.id",
+                    self.group_id
+                ),
+            )),
+            code => Err(self.lost(Some(code))),
+        }
+    }
+
+    fn lost(&self, code: Option<ErrorCode>) -> Error {
+        let message = format!(
+            "cannot commit for group `{}`: the member is not in its current generation, so others may read its \
+             partitions by now; poll to rejoin, and poll more often than max.poll.interval.ms",
+            self.group_id
+        );
+        let error = Error::new(ErrorKind::GroupLost, message);
+        match code {
+            Some(code) => error.with_cause(Error::from_code(code, "the coordinator refused the commit")),
+            None => error,
+        }
+    }
+
+    async fn wait(&self, tries: &Tries) -> Result<(), Error> {
+        let wait = self.backoff.next(tries.count.saturating_sub(1), fastrand::f64());
+        if now() + wait >= tries.deadline {
+            return Err(tries.give_up());
+        }
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    fn membership(&self) -> Arc<Membership> {
+        match &self.member {
+            Some(member) => Arc::clone(&member.now.borrow()),
+            None => Arc::new(Membership::none()),
+        }
+    }
+
+    fn key(&self) -> CoordinatorKey {
+        CoordinatorKey::Group(Arc::clone(&self.group_id))
+    }
+}
+
+/// How an operation has fared so far.
+struct Tries {
+    what: String,
+    started: Instant,
+    deadline: Instant,
+    count: u32,
+    possibly_written: bool,
+    last: Option<Error>,
+}
+
+impl Tries {
+    fn new(what: String, deadline: Instant) -> Tries {
+        Tries { what, started: now(), deadline, count: 0, possibly_written: false, last: None }
+    }
+
+    fn give_up(&self) -> Error {
+        let within: Duration = self.deadline.saturating_duration_since(self.started);
+        let message = format!("{} within {} ms", self.what, within.as_millis());
+        Error::gave_up(message, self.last.clone())
+            .with_tries(self.count)
+            .with_possibly_written(self.possibly_written)
+    }
+}
+
+fn now() -> Instant {
+    Clock::now().into_std()
+}

@@ -1,0 +1,281 @@
+//! OffsetCommit and OffsetFetch as plain values: building them for a version, and judging the answers.
+//!
+//! Version 10 of both names topics by id; it is used where the ids of all topics are known, else they go by name up to
+//! version 9. OffsetFetch asks about one group up to version 7 and about a list of groups from 8 on.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use ottla_client::{Cluster, Error, ErrorKind, TopicPartition};
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic, OffsetCommitResponse,
+};
+use ottla_protocol::messages::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+    OffsetFetchResponse,
+};
+use ottla_protocol::uuid::Uuid;
+
+use super::OffsetAndMetadata;
+use crate::group::Membership;
+
+/// The first version of both APIs that names topics by id.
+pub(super) const BY_ID: i16 = 10;
+
+/// The first version of OffsetFetch with a list of groups.
+const SEVERAL_GROUPS: i16 = 8;
+
+/// The first version of OffsetFetch that can insist on stable offsets.
+const REQUIRE_STABLE: i16 = 7;
+
+/// The topics of a request, in both forms of their names.
+#[derive(Debug, Default)]
+pub(super) struct Topics {
+    ids: HashMap<Arc<str>, Uuid>,
+    names: HashMap<Uuid, Arc<str>>,
+    /// Whether every topic has an id.
+    complete: bool,
+}
+
+/// What an answer means for what was asked.
+#[derive(Debug)]
+pub(super) enum Judgement {
+    /// Everything is settled.
+    Done,
+    /// What is left can be tried again.
+    Retry { code: ErrorCode, elsewhere: bool },
+    /// It depends on what has become of the membership.
+    Membership(ErrorCode),
+    /// Trying again does not help.
+    Failed(Error),
+}
+
+impl Topics {
+    pub(super) fn of<'a>(cluster: &Cluster, partitions: impl Iterator<Item = &'a TopicPartition>) -> Topics {
+        let mut topics = Topics { complete: true, ..Topics::default() };
+        for TopicPartition { topic, .. } in partitions {
+            if topics.ids.contains_key(topic) {
+                continue;
+            }
+            match cluster.topic(topic).map(|topic| topic.id) {
+                Some(id) if !id.is_zero() => {
+                    topics.ids.insert(Arc::clone(topic), id);
+                    topics.names.insert(id, Arc::clone(topic));
+                }
+                _ => topics.complete = false,
+            }
+        }
+        topics
+    }
+
+    /// The newest version that can name all topics.
+    pub(super) fn newest_version(&self) -> i16 {
+        if self.complete { i16::MAX } else { BY_ID - 1 }
+    }
+
+    fn id(&self, name: &str) -> Uuid {
+        self.ids.get(name).copied().unwrap_or_default()
+    }
+
+    /// The name of an answered topic, by whichever of the two the version has.
+    fn name(&self, name: &str, id: Uuid) -> Option<Arc<str>> {
+        if id.is_zero() { Some(Arc::from(name)) } else { self.names.get(&id).map(Arc::clone) }
+    }
+}
+
+pub(super) fn commit_request(
+    group_id: &str,
+    member: &Membership,
+    offsets: &BTreeMap<TopicPartition, OffsetAndMetadata>,
+    topics: &Topics,
+) -> OffsetCommitRequest {
+    let mut listed: Vec<OffsetCommitRequestTopic> = Vec::new();
+    for (TopicPartition { topic, partition }, offset) in offsets {
+        if listed.last().is_none_or(|last| *last.name != **topic) {
+            let (name, topic_id) = (topic.to_string(), topics.id(topic));
+            listed.push(OffsetCommitRequestTopic { name, topic_id, ..Default::default() });
+        }
+        if let Some(last) = listed.last_mut() {
+            last.partitions.push(OffsetCommitRequestPartition {
+                partition_index: *partition,
+                committed_offset: offset.offset,
+                committed_leader_epoch: offset.leader_epoch.unwrap_or(-1),
+                committed_metadata: Some(offset.metadata.clone()),
+                ..Default::default()
+            });
+        }
+    }
+    OffsetCommitRequest {
+        group_id: group_id.to_owned(),
+        generation_id_or_member_epoch: member.generation_id,
+        member_id: member.member_id.clone(),
+        group_instance_id: member.group_instance_id.clone(),
+        topics: listed,
+        ..Default::default()
+    }
+}
+
+/// Takes from `pending` what is committed.
+pub(super) fn judge_commit(
+    pending: &mut BTreeMap<TopicPartition, OffsetAndMetadata>,
+    topics: &Topics,
+    response: &OffsetCommitResponse,
+) -> Judgement {
+    let mut verdict = Verdict::default();
+    for topic in &response.topics {
+        let Some(name) = topics.name(&topic.name, topic.topic_id) else { continue };
+        for partition in &topic.partitions {
+            let place = TopicPartition::new(Arc::clone(&name), partition.partition_index);
+            if pending.contains_key(&place) {
+                match partition.error_code {
+                    ErrorCode::NONE => drop(pending.remove(&place)),
+                    code => verdict.add(code, || format!("cannot commit the offset of {place}")),
+                }
+            }
+        }
+    }
+    verdict.judge(pending.first_key_value().map(|(partition, _)| partition), "OffsetCommit")
+}
+
+pub(super) fn fetch_request(
+    group_id: &str,
+    partitions: &[TopicPartition],
+    topics: &Topics,
+    version: i16,
+) -> OffsetFetchRequest {
+    let mut sorted: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+    for TopicPartition { topic, partition } in partitions {
+        sorted.entry(topic).or_default().push(*partition);
+    }
+    let require_stable = version >= REQUIRE_STABLE;
+    if version < SEVERAL_GROUPS {
+        let listed = sorted.into_iter().map(|(name, partition_indexes)| OffsetFetchRequestTopic {
+            name: name.to_owned(),
+            partition_indexes,
+            ..Default::default()
+        });
+        let topics = Some(listed.collect());
+        return OffsetFetchRequest {
+            group_id: group_id.to_owned(),
+            topics,
+            require_stable,
+            ..Default::default()
+        };
+    }
+    let listed = sorted.into_iter().map(|(name, partition_indexes)| OffsetFetchRequestTopics {
+        name: name.to_owned(),
+        topic_id: topics.id(name),
+        partition_indexes,
+        ..Default::default()
+    });
+    let group = OffsetFetchRequestGroup {
+        group_id: group_id.to_owned(),
+        topics: Some(listed.collect()),
+        ..Default::default()
+    };
+    OffsetFetchRequest { groups: vec![group], require_stable, ..Default::default() }
+}
+
+/// A partition as it stands in either form of the answer.
+struct Fetched<'a> {
+    place: TopicPartition,
+    offset: i64,
+    leader_epoch: i32,
+    metadata: &'a Option<String>,
+    code: ErrorCode,
+}
+
+/// Moves from `pending` to `found` what was answered; a partition without a commit is found as `None`.
+pub(super) fn judge_fetch(
+    group_id: &str,
+    pending: &mut Vec<TopicPartition>,
+    found: &mut HashMap<TopicPartition, Option<OffsetAndMetadata>>,
+    topics: &Topics,
+    response: &OffsetFetchResponse,
+) -> Judgement {
+    let mut verdict = Verdict::default();
+    let group = response.groups.iter().find(|group| group.group_id == group_id);
+    let codes = [response.error_code, group.map_or(ErrorCode::NONE, |group| group.error_code)];
+    for code in codes.into_iter().filter(|code| !code.is_ok()) {
+        verdict.add(code, || format!("cannot fetch the committed offsets of group `{group_id}`"));
+    }
+
+    let single = response.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(|partition| Fetched {
+            place: TopicPartition::new(topic.name.as_str(), partition.partition_index),
+            offset: partition.committed_offset,
+            leader_epoch: partition.committed_leader_epoch,
+            metadata: &partition.metadata,
+            code: partition.error_code,
+        })
+    });
+    let several = group.into_iter().flat_map(|group| &group.topics).flat_map(|topic| {
+        let name = topics.name(&topic.name, topic.topic_id);
+        topic.partitions.iter().filter_map(move |partition| {
+            Some(Fetched {
+                place: TopicPartition::new(name.clone()?, partition.partition_index),
+                offset: partition.committed_offset,
+                leader_epoch: partition.committed_leader_epoch,
+                metadata: &partition.metadata,
+                code: partition.error_code,
+            })
+        })
+    });
+    for Fetched { place, offset, leader_epoch, metadata, code } in single.chain(several) {
+        if code.is_ok() {
+            if let Some(at) = pending.iter().position(|partition| *partition == place) {
+                pending.swap_remove(at);
+                let committed = (offset >= 0).then(|| OffsetAndMetadata {
+                    offset,
+                    leader_epoch: (leader_epoch >= 0).then_some(leader_epoch),
+                    metadata: metadata.clone().unwrap_or_default(),
+                });
+                found.insert(place, committed);
+            }
+        } else {
+            verdict.add(code, || format!("cannot fetch the committed offset of {place}"));
+        }
+    }
+    verdict.judge(pending.first(), "OffsetFetch")
+}
+
+/// The gravest of the codes in an answer.
+#[derive(Debug, Default)]
+struct Verdict {
+    membership: Option<ErrorCode>,
+    failed: Option<Error>,
+    retry: Option<ErrorCode>,
+    elsewhere: bool,
+}
+
+impl Verdict {
+    fn add(&mut self, code: ErrorCode, doing: impl FnOnce() -> String) {
+        match code {
+            ErrorCode::UNKNOWN_MEMBER_ID
+            | ErrorCode::ILLEGAL_GENERATION
+            | ErrorCode::FENCED_INSTANCE_ID
+            | ErrorCode::REBALANCE_IN_PROGRESS => self.membership = Some(code),
+            ErrorCode::NOT_COORDINATOR
+            | ErrorCode::COORDINATOR_NOT_AVAILABLE
+            | ErrorCode::REQUEST_TIMED_OUT => {
+                (self.retry, self.elsewhere) = (Some(code), true);
+            }
+            code if code.is_retriable() => self.retry = Some(code),
+            code => self.failed = Some(self.failed.take().unwrap_or_else(|| Error::from_code(code, doing()))),
+        }
+    }
+
+    fn judge(self, unsettled: Option<&TopicPartition>, api: &str) -> Judgement {
+        match (self.membership, self.failed, self.retry, unsettled) {
+            (Some(code), ..) => Judgement::Membership(code),
+            (None, Some(error), ..) => Judgement::Failed(error),
+            (None, None, Some(code), _) => Judgement::Retry { code, elsewhere: self.elsewhere },
+            (None, None, None, None) => Judgement::Done,
+            (None, None, None, Some(partition)) => Judgement::Failed(Error::new(
+                ErrorKind::Protocol,
+                format!("the coordinator answered {api} but said nothing about {partition}"),
+            )),
+        }
+    }
+}

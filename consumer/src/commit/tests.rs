@@ -1,0 +1,259 @@
+//! The requests of all versions, and what answers mean.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ottla_client::{Cluster, ErrorKind, TopicPartition};
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic, OffsetCommitResponse,
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use ottla_protocol::messages::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+    OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition,
+    OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+};
+
+use super::OffsetAndMetadata;
+use super::request::{Judgement, Topics, commit_request, fetch_request, judge_commit, judge_fetch};
+use crate::group::Membership;
+
+fn member() -> Membership {
+    Membership { member_id: "m".into(), generation_id: 4, ..Membership::none() }
+}
+
+fn offsets() -> BTreeMap<TopicPartition, OffsetAndMetadata> {
+    let text = OffsetAndMetadata { offset: 7, leader_epoch: Some(3), metadata: "note".into() };
+    BTreeMap::from([
+        (TopicPartition::new("a", 1), OffsetAndMetadata::new(5)),
+        (TopicPartition::new("a", 0), text),
+        (TopicPartition::new("b", 0), 9.into()),
+    ])
+}
+
+fn by_name() -> Topics {
+    Topics::of(&Cluster::default(), offsets().keys())
+}
+
+#[test]
+fn a_commit_carries_the_membership_and_the_partitions_by_topic() {
+    let partition = |partition_index, committed_offset| OffsetCommitRequestPartition {
+        partition_index,
+        committed_offset,
+        ..Default::default()
+    };
+    let noted = OffsetCommitRequestPartition {
+        committed_leader_epoch: 3,
+        committed_metadata: Some("note".into()),
+        ..partition(0, 7)
+    };
+    let topic = |name: &str, partitions| OffsetCommitRequestTopic {
+        name: name.into(),
+        partitions,
+        ..Default::default()
+    };
+    let expected = OffsetCommitRequest {
+        group_id: "g".into(),
+        generation_id_or_member_epoch: 4,
+        member_id: "m".into(),
+        topics: vec![topic("a", vec![noted, partition(1, 5)]), topic("b", vec![partition(0, 9)])],
+        ..Default::default()
+    };
+    assert_eq!(commit_request("g", &member(), &offsets(), &by_name()), expected);
+}
+
+#[test]
+fn topics_without_ids_go_by_name() {
+    assert_eq!(by_name().newest_version(), 9);
+    assert_eq!(Topics::of(&Cluster::default(), [].into_iter()).newest_version(), i16::MAX);
+}
+
+fn answered(codes: [ErrorCode; 3]) -> OffsetCommitResponse {
+    let partition = |partition_index, error_code| OffsetCommitResponsePartition {
+        partition_index,
+        error_code,
+        ..Default::default()
+    };
+    let topic = |name: &str, partitions| OffsetCommitResponseTopic {
+        name: name.into(),
+        partitions,
+        ..Default::default()
+    };
+    let topics = vec![
+        topic("a", vec![partition(0, codes[0]), partition(1, codes[1])]),
+        topic("b", vec![partition(0, codes[2])]),
+    ];
+    OffsetCommitResponse { topics, ..Default::default() }
+}
+
+#[test]
+fn the_gravest_code_of_a_commit_decides_and_what_is_committed_is_settled() {
+    const OK: ErrorCode = ErrorCode::NONE;
+    let judge = |codes| {
+        let mut pending = offsets();
+        let judgement = match judge_commit(&mut pending, &by_name(), &answered(codes)) {
+            Judgement::Done => "done".to_owned(),
+            Judgement::Retry { code, elsewhere } => format!("{code:?} elsewhere {elsewhere}"),
+            Judgement::Membership(code) => format!("member {code:?}"),
+            Judgement::Failed(error) => format!("{:?}", error.kind()),
+        };
+        (judgement, pending.len())
+    };
+    let table = [
+        ([OK, OK, OK], "done", 0),
+        (
+            [OK, ErrorCode::COORDINATOR_LOAD_IN_PROGRESS, OK],
+            "COORDINATOR_LOAD_IN_PROGRESS elsewhere false",
+            1,
+        ),
+        ([ErrorCode::NOT_COORDINATOR; 3], "NOT_COORDINATOR elsewhere true", 3),
+        ([OK, OK, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION], "UNKNOWN_TOPIC_OR_PARTITION elsewhere false", 1),
+        ([OK, ErrorCode::NOT_COORDINATOR, ErrorCode::TOPIC_AUTHORIZATION_FAILED], "Authorization", 2),
+        ([ErrorCode::OFFSET_METADATA_TOO_LARGE, OK, OK], "Broker", 1),
+        ([ErrorCode::ILLEGAL_GENERATION; 3], "member ILLEGAL_GENERATION", 3),
+        ([ErrorCode::REBALANCE_IN_PROGRESS; 3], "member REBALANCE_IN_PROGRESS", 3),
+    ];
+    for (codes, judgement, left) in table {
+        assert_eq!(judge(codes), (judgement.to_owned(), left));
+    }
+}
+
+#[test]
+fn a_partition_that_the_answer_leaves_out_is_not_committed() {
+    let mut pending = offsets();
+    let judgement = judge_commit(&mut pending, &by_name(), &OffsetCommitResponse::default());
+    assert!(matches!(judgement, Judgement::Failed(error) if error.kind() == ErrorKind::Protocol));
+    assert_eq!(pending.len(), 3);
+}
+
+fn wanted() -> Vec<TopicPartition> {
+    ["a", "a", "b"]
+        .into_iter()
+        .zip([1, 0, 0])
+        .map(|(topic, partition)| TopicPartition::new(topic, partition))
+        .collect()
+}
+
+#[test]
+fn a_fetch_has_the_form_of_its_version() {
+    let old =
+        OffsetFetchRequestTopic { name: "a".into(), partition_indexes: vec![1, 0], ..Default::default() };
+    let other =
+        OffsetFetchRequestTopic { name: "b".into(), partition_indexes: vec![0], ..Default::default() };
+    let expected = OffsetFetchRequest {
+        group_id: "g".into(),
+        topics: Some(vec![old, other]),
+        require_stable: false,
+        ..Default::default()
+    };
+    assert_eq!(fetch_request("g", &wanted(), &by_name(), 6), expected);
+    assert_eq!(
+        fetch_request("g", &wanted(), &by_name(), 7),
+        OffsetFetchRequest { require_stable: true, ..expected }
+    );
+
+    let new =
+        OffsetFetchRequestTopics { name: "a".into(), partition_indexes: vec![1, 0], ..Default::default() };
+    let other =
+        OffsetFetchRequestTopics { name: "b".into(), partition_indexes: vec![0], ..Default::default() };
+    let group = OffsetFetchRequestGroup {
+        group_id: "g".into(),
+        topics: Some(vec![new, other]),
+        ..Default::default()
+    };
+    let expected = OffsetFetchRequest { groups: vec![group], require_stable: true, ..Default::default() };
+    assert_eq!(fetch_request("g", &wanted(), &by_name(), 8), expected);
+}
+
+/// The answer in which `a-0` is committed at 7 with all there is, `a-1` is not committed and `b-0` has `code`.
+fn fetched(code: ErrorCode, version: i16) -> OffsetFetchResponse {
+    if version < 8 {
+        let partition = |partition_index, committed_offset, error_code| OffsetFetchResponsePartition {
+            partition_index,
+            committed_offset,
+            error_code,
+            ..Default::default()
+        };
+        let full = OffsetFetchResponsePartition {
+            committed_leader_epoch: 3,
+            metadata: Some("note".into()),
+            ..partition(0, 7, ErrorCode::NONE)
+        };
+        let topic = |name: &str, partitions| OffsetFetchResponseTopic {
+            name: name.into(),
+            partitions,
+            ..Default::default()
+        };
+        let topics = vec![
+            topic("a", vec![full, partition(1, -1, ErrorCode::NONE)]),
+            topic("b", vec![partition(0, -1, code)]),
+        ];
+        return OffsetFetchResponse { topics, ..Default::default() };
+    }
+    let partition = |partition_index, committed_offset, error_code| OffsetFetchResponsePartitions {
+        partition_index,
+        committed_offset,
+        error_code,
+        ..Default::default()
+    };
+    let full = OffsetFetchResponsePartitions {
+        committed_leader_epoch: 3,
+        metadata: Some("note".into()),
+        ..partition(0, 7, ErrorCode::NONE)
+    };
+    let topic = |name: &str, partitions| OffsetFetchResponseTopics {
+        name: name.into(),
+        partitions,
+        ..Default::default()
+    };
+    let topics = vec![
+        topic("a", vec![full, partition(1, -1, ErrorCode::NONE)]),
+        topic("b", vec![partition(0, -1, code)]),
+    ];
+    let group = OffsetFetchResponseGroup { group_id: "g".into(), topics, ..Default::default() };
+    OffsetFetchResponse { groups: vec![group], ..Default::default() }
+}
+
+#[test]
+fn an_error_about_a_partition_is_never_taken_for_no_offset() {
+    for version in [6, 9] {
+        for (code, expected) in [
+            (ErrorCode::UNSTABLE_OFFSET_COMMIT, Some(ErrorCode::UNSTABLE_OFFSET_COMMIT)),
+            (ErrorCode::TOPIC_AUTHORIZATION_FAILED, None),
+        ] {
+            let (mut pending, mut found) = (wanted(), HashMap::new());
+            let judgement = judge_fetch("g", &mut pending, &mut found, &by_name(), &fetched(code, version));
+            match (judgement, expected) {
+                (Judgement::Retry { code, elsewhere: false }, Some(expected)) => assert_eq!(code, expected),
+                (Judgement::Failed(error), None) => assert_eq!(error.kind(), ErrorKind::Authorization),
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(pending, [TopicPartition::new("b", 0)]);
+            let full = OffsetAndMetadata { offset: 7, leader_epoch: Some(3), metadata: "note".into() };
+            let expected = HashMap::from([
+                (TopicPartition::new("a", 0), Some(full)),
+                (TopicPartition::new("a", 1), None),
+            ]);
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+#[test]
+fn an_error_of_the_group_settles_nothing() {
+    let group = OffsetFetchResponseGroup {
+        group_id: "g".into(),
+        error_code: ErrorCode::NOT_COORDINATOR,
+        ..Default::default()
+    };
+    let answers = [
+        OffsetFetchResponse { groups: vec![group], ..Default::default() },
+        OffsetFetchResponse { error_code: ErrorCode::NOT_COORDINATOR, ..Default::default() },
+    ];
+    for answer in answers {
+        let (mut pending, mut found) = (wanted(), HashMap::new());
+        let judgement = judge_fetch("g", &mut pending, &mut found, &by_name(), &answer);
+        assert!(matches!(judgement, Judgement::Retry { code: ErrorCode::NOT_COORDINATOR, elsewhere: true }));
+        assert_eq!((pending.len(), found.len()), (3, 0));
+    }
+}

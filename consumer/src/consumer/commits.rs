@@ -1,0 +1,179 @@
+//! Commits: on request, and in the background.
+//!
+//! Guarantees: a commit names what was handed out by earlier polls, never what the application has not seen; commits take
+//! effect in the order of the calls, those in the background included, even if their futures are dropped.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ottla_client::{Error, TopicPartition};
+
+use super::Consumer;
+use super::driver::{Begun, Runtime};
+use crate::commit::{Committer, OffsetAndMetadata};
+use crate::fetch::state::FetchState;
+
+/// Offsets to commit, by partition.
+pub(super) type Offsets = HashMap<TopicPartition, OffsetAndMetadata>;
+
+/// Commits in the background: when the next is due, and the one that is under way.
+#[derive(Debug)]
+pub(super) struct AutoCommit {
+    interval: Duration,
+    due: Option<Instant>,
+    under_way: Option<(Begun, Offsets)>,
+    /// What the last commits said, so that an idle member commits nothing.
+    done: Offsets,
+}
+
+impl AutoCommit {
+    pub(super) fn new(interval: Duration) -> AutoCommit {
+        AutoCommit { interval, due: None, under_way: None, done: Offsets::new() }
+    }
+
+    /// Takes note of the result of a commit that was under way.
+    fn reap(&mut self) {
+        let Some((begun, offsets)) = &mut self.under_way else { return };
+        match begun.try_result() {
+            None => return,
+            Some(Ok(())) => self.done.extend(offsets.drain()),
+            Some(Err(error)) => tracing::warn!(%error, "committing in the background failed"),
+        }
+        self.under_way = None;
+    }
+
+    /// Whether a commit is to begin now; the first one is an interval after the first poll.
+    fn is_due(&mut self, now: Instant) -> bool {
+        let due = *self.due.get_or_insert(now + self.interval);
+        if due > now || self.under_way.is_some() {
+            return false;
+        }
+        self.due = Some(now + self.interval);
+        true
+    }
+
+    /// The partition is no longer ours: what was committed for it says nothing about the next time.
+    pub(super) fn forget(&mut self, partitions: &[TopicPartition]) {
+        partitions.iter().for_each(|partition| drop(self.done.remove(partition)));
+    }
+}
+
+impl Consumer {
+    /// Commits the positions of all partitions: everything that was returned so far counts as processed.
+    ///
+    /// # Errors
+    /// `GroupLost` when the partitions may belong to others by now, which the next poll deals with; after
+    /// `default.api.timeout.ms` the stage at which connecting failed, or `Timeout`; `Authorization`; `Config` without
+    /// `group.id`.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves the commit going on in the background; later commits take effect after it.
+    pub async fn commit(&mut self) -> Result<(), Error> {
+        self.settle();
+        let offsets = positions(&self.shared.state());
+        self.begin_commit(offsets)?.await
+    }
+
+    /// Commits these offsets: of each partition that of the next record to read.
+    ///
+    /// # Errors
+    /// Those of [`Consumer::commit`].
+    ///
+    /// # Cancel safety
+    /// As [`Consumer::commit`].
+    pub async fn commit_offsets(
+        &mut self,
+        offsets: impl IntoIterator<Item = (TopicPartition, OffsetAndMetadata)>,
+    ) -> Result<(), Error> {
+        self.begin_commit(offsets.into_iter().collect())?.await
+    }
+
+    /// The group's committed offsets; `None` where there is none.
+    ///
+    /// # Errors
+    /// After `default.api.timeout.ms` the stage at which connecting failed, or `Timeout`; `Authorization`; `Config`
+    /// without `group.id`.
+    ///
+    /// # Cancel safety
+    /// Safe: it only reads.
+    pub async fn committed(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Result<HashMap<TopicPartition, Option<OffsetAndMetadata>>, Error> {
+        let committer = self.committer()?;
+        committer.fetch(partitions, self.default_deadline()).await
+    }
+
+    /// Begins a commit in the background if the interval is over. What was returned by earlier polls is in the positions;
+    /// what this poll will return is not.
+    pub(super) fn auto_commit_if_due(&mut self, now: Instant) {
+        let Some(auto_commit) = &mut self.auto_commit else { return };
+        auto_commit.reap();
+        // While the group asks for something, partitions may be on their way out, and that commits by itself.
+        if self.step.is_some() || !auto_commit.is_due(now) {
+            return;
+        }
+        self.settle();
+        let mut offsets = positions(&self.shared.state());
+        let in_group = self.group.is_some();
+        let Some(auto_commit) = &mut self.auto_commit else { return };
+        // The offsets of a group without members would expire if they were not committed again.
+        offsets.retain(|partition, offset| !in_group || auto_commit.done.get(partition) != Some(offset));
+        if offsets.is_empty() {
+            return;
+        }
+        if let Ok(begun) = self.begin_commit(offsets.clone())
+            && let Some(auto_commit) = &mut self.auto_commit
+        {
+            auto_commit.under_way = Some((begun, offsets));
+        }
+    }
+
+    /// Begins a commit of all positions, for an end of the assignment; `None` if commits are not automatic.
+    pub(super) fn last_commit(&mut self) -> Option<Begun> {
+        self.auto_commit.as_ref()?;
+        self.settle();
+        let offsets = positions(&self.shared.state());
+        (!offsets.is_empty()).then(|| self.begin_commit(offsets))?.ok()
+    }
+
+    fn begin_commit(&mut self, offsets: Offsets) -> Result<Begun, Error> {
+        let committer = self.committer()?;
+        Ok(begin_commit(&self.runtime, &committer, &offsets, self.default_deadline()))
+    }
+
+    /// Whoever commits for this consumer: the member of the group, or, without one, the consumer alone.
+    pub(super) fn committer(&mut self) -> Result<Committer, Error> {
+        if let Some(committer) = &self.committer {
+            return Ok(committer.clone());
+        }
+        let committer = Committer::standalone(self.client.clone(), &self.group_config()?);
+        self.set_committer(Some(committer.clone()));
+        Ok(committer)
+    }
+
+    pub(super) fn set_committer(&mut self, committer: Option<Committer>) {
+        self.committer.clone_from(&committer);
+        self.shared.set_committer(committer);
+    }
+}
+
+/// Begins a commit that takes its turn now, with the membership of now, and goes on whether or not anybody waits for it.
+pub(super) fn begin_commit(
+    runtime: &Runtime,
+    committer: &Committer,
+    offsets: &Offsets,
+    deadline: Instant,
+) -> Begun {
+    runtime.begin(committer.commit(offsets, deadline))
+}
+
+/// The positions of all partitions that have one.
+pub(super) fn positions(state: &FetchState) -> Offsets {
+    let committed = |(name, position): (&TopicPartition, crate::subscription::Position)| {
+        let offset = OffsetAndMetadata { leader_epoch: position.leader_epoch, ..position.offset.into() };
+        (TopicPartition { topic: Arc::clone(&name.topic), partition: name.partition }, offset)
+    };
+    state.subscription.positions().map(committed).collect()
+}

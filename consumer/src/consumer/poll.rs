@@ -1,0 +1,222 @@
+//! Records out: `poll`, `next` and the stream.
+//!
+//! Guarantee: a position moves in the same step in which its record is returned; everything before that step may be dropped
+//! at any await.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_core::Stream;
+use ottla_client::{Error, TopicPartition};
+
+use super::{Consumer, driver};
+use crate::fetch::completed::FetchedRecord;
+use crate::fetch::driver::{now, random};
+use crate::record::{Record, Records};
+
+/// How often `next` looks after the group and the background commits while records are at hand.
+const NEXT_INTERVAL: Duration = Duration::from_millis(10);
+
+impl Consumer {
+    /// The next records, at most `max.poll.records`: those at hand, or those that come within `timeout`; none if none come.
+    ///
+    /// Rebalances happen inside: the listener runs here, and `poll` may end without records while it is not done. Calling
+    /// it says that what was returned before has been processed: it counts for commits from now on, and for
+    /// `max.poll.interval.ms`.
+    ///
+    /// # Errors
+    /// Each is returned once, and polling may go on after it: `OffsetOutOfRange` without a reset policy,
+    /// `Authorization`, `CorruptRecord` (the position stays before the batch), `UnknownTopic`; errors of the group
+    /// ([`Error::is_fatal`] tells whether it can be joined again); the listener's own.
+    ///
+    /// # Cancel safety
+    /// Safe: records are only taken when they are returned, and a listener goes on where it was at the next poll.
+    pub async fn poll(&mut self, timeout: Duration) -> Result<Records, Error> {
+        let now = now();
+        let deadline = now.checked_add(timeout);
+        self.begin_poll(now);
+        loop {
+            if !self.rebalance(deadline).await? {
+                return Ok(Records::default());
+            }
+            let mut records = Vec::new();
+            self.fill(&mut records, self.options.max_poll_records)?;
+            if !records.is_empty() {
+                return Ok(Records::new(records));
+            }
+            if !driver::wait(&self.shared, self.group.as_mut(), deadline).await {
+                return Ok(Records::default());
+            }
+        }
+    }
+
+    /// The next record, however long it takes. As [`Consumer::poll`], calling it says that the record before has been
+    /// processed.
+    ///
+    /// # Errors
+    /// Those of [`Consumer::poll`].
+    ///
+    /// # Cancel safety
+    /// Safe: a record is only taken when it is returned.
+    pub async fn next(&mut self) -> Result<Record, Error> {
+        loop {
+            if let Some(record) = self.next_at_hand() {
+                return Ok(record);
+            }
+            self.begin_poll(now());
+            self.rebalance(None).await?;
+            let mut records = Vec::with_capacity(1);
+            self.fill(&mut records, 1)?;
+            if let Some(record) = records.pop() {
+                return Ok(record);
+            }
+            driver::wait(&self.shared, self.group.as_mut(), None).await;
+        }
+    }
+
+    /// The records as a stream that has no end, but after an error after which the consumer is of no further use.
+    /// Dropping the stream loses nothing: it can be taken again, or polled instead.
+    pub fn stream(&mut self) -> RecordStream<'_> {
+        RecordStream { state: StreamState::Ready(self) }
+    }
+
+    /// The next record of what is being read, unless something else has to be looked after first.
+    fn next_at_hand(&mut self) -> Option<Record> {
+        let recent =
+            self.polled.is_some_and(|polled| now().saturating_duration_since(polled) < NEXT_INTERVAL);
+        let reading = self.reading.as_mut().filter(|_| recent && self.step.is_none())?;
+        match reading.fetch.next_record() {
+            Ok(Some(fetched)) => Some(Record::new(reading.partition.clone(), fetched)),
+            // The end, or damage, which comes again: both are for the long way.
+            _ => None,
+        }
+    }
+
+    /// What was returned before counts as processed from here on.
+    fn begin_poll(&mut self, now: Instant) {
+        self.polled = Some(now);
+        if let Some(group) = &self.group {
+            group.polled(now);
+        }
+        self.auto_commit_if_due(now);
+    }
+
+    /// Takes records that are at hand, up to `max` in all.
+    fn fill(&mut self, records: &mut Vec<Record>, max: usize) -> Result<(), Error> {
+        while records.len() < max {
+            if self.reading.is_none() {
+                self.reading = self.shared.state().next_reading();
+            }
+            let Some(reading) = self.reading.as_mut() else { break };
+            match take(&reading.partition, || reading.fetch.next_record(), records, max) {
+                Ok(false) => {}
+                Ok(true) => {
+                    let mut state = self.shared.state();
+                    state.settle(reading);
+                    state.buffer.finish(reading);
+                    drop(state);
+                    self.reading = None;
+                    self.shared.work.notify_one();
+                }
+                // Good records first; the damage is met again by the next poll.
+                Err(_) if !records.is_empty() => break,
+                Err(error) => {
+                    let error = self.shared.state().damaged(reading, error, now(), random());
+                    self.reading = None;
+                    self.shared.work.notify_one();
+                    return Err(error);
+                }
+            }
+        }
+        self.settle();
+        if records.is_empty() {
+            return self.next_error();
+        }
+        Ok(())
+    }
+
+    /// An error that waits to be returned.
+    fn next_error(&mut self) -> Result<(), Error> {
+        let mut state = self.shared.state();
+        let report = state.alarm.take().or_else(|| state.next_report(now(), random()));
+        drop(state);
+        match report {
+            Some(error) => {
+                // The partition may be tried again.
+                self.shared.work.notify_one();
+                Err(error)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Takes records of one fetch; true at its end.
+fn take<E>(
+    source: &TopicPartition,
+    mut next: impl FnMut() -> Result<Option<FetchedRecord>, E>,
+    records: &mut Vec<Record>,
+    max: usize,
+) -> Result<bool, E> {
+    while records.len() < max {
+        match next()? {
+            Some(fetched) => records.push(Record::new(source.clone(), fetched)),
+            None => return Ok(true),
+        }
+    }
+    Ok(false)
+}
+
+/// The stream of [`Consumer::stream`].
+pub struct RecordStream<'a> {
+    state: StreamState<'a>,
+}
+
+type Waiting<'a> = Pin<Box<dyn Future<Output = (&'a mut Consumer, Result<Record, Error>)> + Send + 'a>>;
+
+enum StreamState<'a> {
+    Ready(&'a mut Consumer),
+    Waiting(Waiting<'a>),
+    Ended,
+}
+
+impl Stream for RecordStream<'_> {
+    type Item = Result<Record, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut waiting = match std::mem::replace(&mut self.state, StreamState::Ended) {
+            StreamState::Ended => return Poll::Ready(None),
+            StreamState::Waiting(waiting) => waiting,
+            StreamState::Ready(consumer) => {
+                if let Some(record) = consumer.next_at_hand() {
+                    self.state = StreamState::Ready(consumer);
+                    return Poll::Ready(Some(Ok(record)));
+                }
+                Box::pin(async move {
+                    let record = consumer.next().await;
+                    (consumer, record)
+                })
+            }
+        };
+        match waiting.as_mut().poll(cx) {
+            Poll::Pending => {
+                self.state = StreamState::Waiting(waiting);
+                Poll::Pending
+            }
+            Poll::Ready((_, Err(error))) if error.is_fatal() => Poll::Ready(Some(Err(error))),
+            Poll::Ready((consumer, record)) => {
+                self.state = StreamState::Ready(consumer);
+                Poll::Ready(Some(record))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RecordStream<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordStream").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,317 @@
+//! The consumer's own task: connects, sends what the plan says, waits for answers and timers.
+//!
+//! Each broker's request, and each lookup, is a job of its own, so none waits for another. The state is locked for moments
+//! and never while anything is awaited.
+//!
+//! Sources: KIP-74, KIP-227, KIP-951.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a driver reads the clock, draws random numbers and starts tasks"
+)]
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ottla_client::{Client, Cluster, Error, ErrorKind, NodeId, Purpose, Topic};
+use ottla_protocol::messages::fetch::{FetchRequest, FetchResponse, READ_COMMITTED, READ_UNCOMMITTED};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::response::Consequences;
+use super::state::FetchState;
+use crate::commit::Committer;
+use crate::options::{ConsumerValues, IsolationLevel};
+use crate::position::driver::{fetch_committed, look_up};
+use crate::subscription::Source;
+
+/// The newest version of Fetch that names topics by their names.
+const LAST_VERSION_WITH_NAMES: i16 = 12;
+
+/// What the application's side and the task share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<FetchState>,
+    committer: Mutex<Option<Committer>>,
+    /// There may be something for the application's side.
+    pub(crate) news: Notify,
+    /// There may be something for the task.
+    pub(crate) work: Notify,
+}
+
+impl Shared {
+    pub(crate) fn new(state: FetchState) -> Shared {
+        Shared {
+            state: Mutex::new(state),
+            committer: Mutex::default(),
+            news: Notify::new(),
+            work: Notify::new(),
+        }
+    }
+
+    /// The state, locked; not to be held over an await.
+    pub(crate) fn state(&self) -> MutexGuard<'_, FetchState> {
+        // A panic while it was locked can only have left records unread, never handed out twice.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn committer(&self) -> Option<Committer> {
+        self.committer.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_committer(&self, committer: Option<Committer>) {
+        *self.committer.lock().unwrap_or_else(PoisonError::into_inner) = committer;
+    }
+}
+
+/// What the task needs to know beside the state.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) client: Client,
+    pub(crate) options: Arc<ConsumerValues>,
+}
+
+/// The task; it ends with its owner.
+#[derive(Debug)]
+pub(crate) struct FetchTask(JoinHandle<()>);
+
+impl FetchTask {
+    pub(crate) fn start(runtime: &Handle, context: Context) -> FetchTask {
+        FetchTask(runtime.spawn(run(context)))
+    }
+}
+
+impl Drop for FetchTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Now, by the runtime's clock.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// A number from 0 to 1.
+pub(crate) fn random() -> f64 {
+    fastrand::f64()
+}
+
+/// The output of `future`, unless `deadline` passes first.
+pub(crate) async fn until<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
+    tokio::time::timeout_at(tokio::time::Instant::from_std(deadline), future).await.ok()
+}
+
+async fn run(context: Context) {
+    let mut updates = context.client.cluster_updates();
+    let mut jobs: JoinSet<Option<Arc<str>>> = JoinSet::new();
+    let mut awaited_topics: HashSet<Arc<str>> = HashSet::new();
+    loop {
+        let cluster = updates.borrow_and_update().clone();
+        let wake_at = start_jobs(&context, &cluster, &mut jobs, &mut awaited_topics);
+        let timer = async {
+            match wake_at {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = context.shared.work.notified() => {}
+            () = timer => {}
+            Ok(()) = updates.changed() => {}
+            Some(done) = jobs.join_next() => {
+                if let Ok(Some(topic)) = done {
+                    awaited_topics.remove(&topic);
+                }
+            }
+        }
+    }
+}
+
+/// Starts whatever is due; says when to look again.
+fn start_jobs(
+    context: &Context,
+    cluster: &Arc<Cluster>,
+    jobs: &mut JoinSet<Option<Arc<str>>>,
+    awaited_topics: &mut HashSet<Arc<str>>,
+) -> Option<Instant> {
+    let now = now();
+    let (outlook, lookups, committed, next_lookup) = {
+        let mut state = context.shared.state();
+        state.plan.retain(&**cluster);
+        let mut outlook = state.outlook(now, &**cluster);
+        outlook.ready.iter().for_each(|node| state.plan.begin(*node));
+        let lookups = state.begin_lookups(now, &**cluster);
+        let committed = state.begin_committed(now);
+        if let Source::Group(topics) = &state.subscription.source
+            && cluster.nodes().next().is_none()
+        {
+            // Nothing is assigned as long as no broker is found; somebody has to say why that takes so long.
+            outlook.leaderless.extend(topics.first().cloned());
+        }
+        (outlook, lookups, committed, state.next_lookup(now))
+    };
+    for node in outlook.ready {
+        let context = context.clone();
+        jobs.spawn(async move {
+            fetch_once(&context, node).await;
+            None
+        });
+    }
+    for batch in lookups {
+        let context = context.clone();
+        jobs.spawn(async move {
+            look_up(&context, batch).await;
+            None
+        });
+    }
+    if !committed.is_empty() {
+        let context = context.clone();
+        jobs.spawn(async move {
+            fetch_committed(&context, committed).await;
+            None
+        });
+    }
+    for topic in outlook.leaderless {
+        if awaited_topics.insert(Arc::clone(&topic)) {
+            let context = context.clone();
+            jobs.spawn(async move {
+                await_topic(&context, &topic).await;
+                Some(topic)
+            });
+        }
+    }
+    [outlook.wake_at, next_lookup].into_iter().flatten().min()
+}
+
+/// One request to a broker, from connecting to the answer's consequences.
+async fn fetch_once(context: &Context, node: NodeId) {
+    let outcome = ask(context, node).await;
+    let now = now();
+    match outcome {
+        Ok(Some(response)) => {
+            let consequences = context.shared.state().handle_response(node, now, random(), response);
+            follow(context, consequences);
+        }
+        Ok(None) => context.shared.state().plan.finish(node, now, Duration::ZERO),
+        Err(error) => {
+            tracing::debug!(node, %error, "fetch failed");
+            let mut state = context.shared.state();
+            state.fail(node, now, random());
+            if error.is_retriable() {
+                state.trouble = Some(error);
+            } else {
+                state.alarm = Some(error);
+                context.shared.news.notify_one();
+            }
+            drop(state);
+            context.client.refresh_metadata();
+        }
+    }
+}
+
+async fn ask(context: &Context, node: NodeId) -> Result<Option<FetchResponse>, Error> {
+    let Context { client, options, shared } = context;
+    let request_timeout = client.options().values().request_timeout;
+    let connection = client.connection(node, Purpose::Fetch, now() + request_timeout).await?;
+    let (newest, with_names) = (
+        connection.version::<FetchRequest>()?,
+        connection.version_at_most::<FetchRequest>(LAST_VERSION_WITH_NAMES),
+    );
+    let reply = {
+        let (now, cluster) = (now(), client.cluster());
+        let mut state = shared.state();
+        let FetchState { plan, subscription, buffer, .. } = &mut *state;
+        let with_ids = newest > LAST_VERSION_WITH_NAMES && plan.has_ids(node, now, subscription, &*cluster);
+        let version = if with_ids { newest } else { with_names? };
+        let Some(planned) = plan.request(node, with_ids, now, subscription, buffer, &*cluster) else {
+            return Ok(None);
+        };
+        let request = FetchRequest {
+            max_wait_ms: millis(options.fetch_max_wait),
+            min_bytes: options.fetch_min_bytes,
+            max_bytes: i32::try_from(planned.max_bytes).unwrap_or(i32::MAX),
+            isolation_level: match options.isolation_level {
+                IsolationLevel::ReadUncommitted => READ_UNCOMMITTED,
+                IsolationLevel::ReadCommitted => READ_COMMITTED,
+            },
+            session_id: planned.session.session_id,
+            session_epoch: planned.session.session_epoch,
+            topics: planned.session.topics,
+            forgotten_topics_data: planned.session.forgotten,
+            rack_id: options.client_rack.clone(),
+            ..Default::default()
+        };
+        connection.submit(&request, version, now + request_timeout + options.fetch_max_wait)?
+    };
+    reply.await.map(Some)
+}
+
+fn follow(context: &Context, consequences: Consequences) {
+    for hint in consequences.hints {
+        context.client.learn_leader(&hint.partition, hint.leader, hint.epoch, hint.endpoint);
+    }
+    if consequences.stale_metadata {
+        context.client.refresh_metadata();
+    }
+    if consequences.news {
+        context.shared.news.notify_one();
+    }
+}
+
+/// Waits until a topic has leaders, and has poll return why not, if that takes too long.
+async fn await_topic(context: &Context, topic: &Arc<str>) {
+    let Context { client, options, .. } = context;
+    let leaderless = match client.topic(topic, now() + options.default_api_timeout).await {
+        Ok(known) => check_partitions(context, &known),
+        Err(error) => {
+            tracing::warn!(%topic, %error, "cannot read the topic");
+            give_notice(context, error);
+            true
+        }
+    };
+    if leaderless {
+        client.refresh_metadata();
+        tokio::time::sleep(client.options().values().retry_backoff_max).await;
+    }
+}
+
+/// Reports partitions that don't exist; true if any of ours has no leader.
+fn check_partitions(context: &Context, topic: &Topic) -> bool {
+    let mut state = context.shared.state();
+    let ours = state.subscription.iter().filter(|(name, _)| name.topic == topic.name);
+    let ours: Vec<_> = ours.map(|(name, assigned)| (name.clone(), assigned.generation)).collect();
+    let mut leaderless = false;
+    for (name, generation) in ours {
+        let partition = topic.partition(name.partition);
+        leaderless |= partition.is_none_or(|partition| partition.leader.is_none());
+        if partition.is_none() {
+            let count = topic.partitions.len();
+            let message = format!("there is no partition {name}: the topic has {count} partitions");
+            state.report(&name, generation, Error::new(ErrorKind::UnknownTopic, message));
+            context.shared.news.notify_one();
+        }
+    }
+    leaderless
+}
+
+fn give_notice(context: &Context, error: Error) {
+    let mut state = context.shared.state();
+    let of_group = matches!(state.subscription.source, Source::Group(_));
+    if of_group && error.kind() == ErrorKind::UnknownTopic {
+        // The next rebalance takes a deleted topic's partitions away.
+        state.trouble = Some(error);
+    } else {
+        state.alarm = Some(error);
+        context.shared.news.notify_one();
+    }
+}
+
+/// A duration as the wire has it.
+pub(crate) fn millis(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}

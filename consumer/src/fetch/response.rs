@@ -1,0 +1,229 @@
+//! What a Fetch response means: data into the buffer, and errors into what follows from each.
+//!
+//! Guarantee: an answer counts for a partition only if its position is still of the generation that was asked for, and
+//! the next fetch was to start where this one did. So nothing is buffered twice, nor with a gap.
+//!
+//! Sources: KIP-227, KIP-320, KIP-392, KIP-951.
+
+use std::time::Instant;
+
+use ottla_client::{Error, Node, NodeId, TopicPartition};
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::messages::fetch::{FetchResponse, NodeEndpoint, PartitionData};
+
+use super::completed::CompletedFetch;
+use super::session::Wanted;
+use super::state::FetchState;
+use crate::options::IsolationLevel;
+use crate::subscription::{Assigned, PreferredReplica};
+
+/// A leader that an answer names (KIP-951).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LeaderHint {
+    pub(crate) partition: TopicPartition,
+    pub(crate) leader: NodeId,
+    pub(crate) epoch: i32,
+    pub(crate) endpoint: Option<Node>,
+}
+
+/// What the driver has to do after an answer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Consequences {
+    /// There is something for poll.
+    pub(crate) news: bool,
+    /// Leaders or topics are not what the metadata says.
+    pub(crate) stale_metadata: bool,
+    /// Leaders that the answer names.
+    pub(crate) hints: Vec<LeaderHint>,
+}
+
+impl FetchState {
+    /// An answer came from a broker. `random` spreads backoffs.
+    pub(crate) fn handle_response(
+        &mut self,
+        node: NodeId,
+        now: Instant,
+        random: f64,
+        response: FetchResponse,
+    ) -> Consequences {
+        let mut consequences = Consequences::default();
+        let pause = std::time::Duration::from_millis(u64::try_from(response.throttle_time_ms).unwrap_or(0));
+        if !response.error_code.is_ok() {
+            tracing::debug!(node, error = %response.error_code, "the broker refused the fetch session");
+            let session_error = matches!(
+                response.error_code,
+                ErrorCode::FETCH_SESSION_ID_NOT_FOUND | ErrorCode::INVALID_FETCH_SESSION_EPOCH
+            );
+            self.plan.session_mut(node).handle_response(response.session_id, response.error_code);
+            match session_error {
+                // The full request that follows cures it.
+                true => self.plan.finish(node, now, pause),
+                false => self.fail(node, now, random),
+            }
+            consequences.stale_metadata = response.error_code.is_stale_metadata();
+            return consequences;
+        }
+        let FetchResponse { responses, node_endpoints, session_id, .. } = response;
+        for topic in responses {
+            for data in topic.partitions {
+                let asked =
+                    self.plan.session_mut(node).asked(&topic.topic, topic.topic_id, data.partition_index);
+                let Some((partition, wanted)) = asked else { continue };
+                if !self.is_awaited(&partition, &wanted) {
+                    continue;
+                }
+                if data.error_code.is_ok() {
+                    consequences.news |= self.handle_data(&partition, &wanted, now, random, data);
+                } else {
+                    self.handle_error(node, &partition, &wanted, now, random, &data, &mut consequences);
+                    let hint = leader_hint(partition, &data, &node_endpoints);
+                    consequences.hints.extend(hint);
+                }
+            }
+        }
+        self.plan.session_mut(node).handle_response(session_id, ErrorCode::NONE);
+        self.plan.finish(node, now, pause);
+        consequences
+    }
+
+    /// No answer came from a broker, or it refused the request.
+    pub(crate) fn fail(&mut self, node: NodeId, now: Instant, random: f64) {
+        let backoff = self.rules.backoff;
+        self.plan.fail(node, now, |failures| backoff.next(failures, random));
+        // A replica that can't be reached is no better than the leader.
+        for (_, assigned) in self.subscription.iter_mut() {
+            forget_replica(assigned, node);
+        }
+    }
+
+    fn is_awaited(&self, partition: &TopicPartition, wanted: &Wanted) -> bool {
+        self.subscription.partition(partition).is_some_and(|assigned| {
+            assigned.generation == wanted.generation
+                && assigned.fetching().is_some_and(|fetching| fetching.fetch_offset == wanted.offset)
+        })
+    }
+
+    fn handle_data(
+        &mut self,
+        partition: &TopicPartition,
+        wanted: &Wanted,
+        now: Instant,
+        random: f64,
+        data: PartitionData,
+    ) -> bool {
+        let rules = self.rules;
+        let Some(assigned) = self.subscription.current_mut(partition, wanted.generation) else {
+            return false;
+        };
+        let Some(fetching) = assigned.fetching_mut() else { return false };
+        let committed = rules.isolation == IsolationLevel::ReadCommitted;
+        let end = if committed { data.last_stable_offset } else { data.high_watermark };
+        if end >= 0 {
+            fetching.end_offset = Some(end);
+        }
+        if data.preferred_read_replica >= 0 {
+            let until = now + rules.replica_lease;
+            fetching.preferred = Some(PreferredReplica { node: data.preferred_read_replica, until });
+        }
+        let records = data.records.unwrap_or_default();
+        if records.is_empty() {
+            assigned.failures = 0;
+            return false;
+        }
+        let aborted = data.aborted_transactions.unwrap_or_default();
+        let fetch = CompletedFetch::new(records, wanted.offset, rules.isolation, aborted)
+            .check_crcs(rules.check_crcs);
+        let extent = fetch.extent();
+        if extent.next_offset <= wanted.offset && !extent.damaged {
+            // Not one whole batch, or none that is asked for: the same question would get the same answer at once.
+            tracing::debug!(%partition, offset = wanted.offset, bytes = extent.size, "no record in the broker's answer");
+            self.back_off(partition, wanted.generation, now, random);
+            return false;
+        }
+        fetching.fetch_offset = extent.next_offset;
+        assigned.halted = extent.damaged;
+        if !extent.damaged {
+            assigned.failures = 0;
+        }
+        self.buffer.push(partition, wanted.generation, fetch);
+        true
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "all that an error can depend on")]
+    fn handle_error(
+        &mut self,
+        node: NodeId,
+        partition: &TopicPartition,
+        wanted: &Wanted,
+        now: Instant,
+        random: f64,
+        data: &PartitionData,
+        consequences: &mut Consequences,
+    ) {
+        let code = data.error_code;
+        let generation = wanted.generation;
+        let Some(assigned) = self.subscription.current_mut(partition, generation) else { return };
+        let from_replica = forget_replica(assigned, node);
+        tracing::debug!(%partition, node, offset = wanted.offset, error = %code, "fetch refused");
+        match code {
+            // A replica may lag behind, or hold less: only the leader knows what is out of range.
+            ErrorCode::OFFSET_OUT_OF_RANGE if from_replica => {}
+            ErrorCode::OFFSET_OUT_OF_RANGE if self.buffer.is_empty_of(partition) => {
+                self.without_offset(
+                    partition,
+                    generation,
+                    &format!("offset {} is not in the log", wanted.offset),
+                );
+                consequences.news = true;
+            }
+            // What is buffered comes first; the question is asked again after it.
+            ErrorCode::OFFSET_OUT_OF_RANGE => self.back_off(partition, generation, now, random),
+            code if code.is_stale_metadata() || code == ErrorCode::UNKNOWN_LEADER_EPOCH => {
+                consequences.stale_metadata = true;
+                let told = data.current_leader.leader_id >= 0;
+                match self.subscription.current_mut(partition, generation) {
+                    // Told where to go, it goes there at once, but only once: brokers may send each other's clients in
+                    // circles during an election.
+                    Some(assigned) if told && assigned.failures == 0 => assigned.failures = 1,
+                    _ => self.back_off(partition, generation, now, random),
+                }
+            }
+            code if code.is_retriable() => self.back_off(partition, generation, now, random),
+            code => {
+                let doing = format!("cannot fetch {partition} at offset {}", wanted.offset);
+                self.report(partition, generation, Error::from_code(code, doing));
+                consequences.news = true;
+            }
+        }
+    }
+}
+
+/// Goes back to the leader; true if it was this replica that was read from.
+fn forget_replica(assigned: &mut Assigned, node: NodeId) -> bool {
+    let fetching = assigned.fetching_mut();
+    fetching.is_some_and(|fetching| fetching.preferred.take_if(|replica| replica.node == node).is_some())
+}
+
+fn leader_hint(
+    partition: TopicPartition,
+    data: &PartitionData,
+    endpoints: &[NodeEndpoint],
+) -> Option<LeaderHint> {
+    let (leader, epoch) = (data.current_leader.leader_id, data.current_leader.leader_epoch);
+    let moved = matches!(data.error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH);
+    if !moved || leader < 0 || epoch < 0 {
+        return None;
+    }
+    let endpoint = endpoints.iter().find(|endpoint| endpoint.node_id == leader).and_then(|endpoint| {
+        Some(Node {
+            id: leader,
+            host: endpoint.host.as_str().into(),
+            port: u16::try_from(endpoint.port).ok()?,
+            rack: endpoint.rack.as_deref().map(Into::into),
+        })
+    });
+    Some(LeaderHint { partition, leader, epoch, endpoint })
+}
+
+#[cfg(test)]
+mod tests;

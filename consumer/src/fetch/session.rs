@@ -1,0 +1,198 @@
+//! [`FetchSession`]: tells one broker only what changed since the last request.
+//!
+//! The broker remembers the partitions, and answers only those with news, so that idle partitions cost nothing on the
+//! wire. The session is numbered; each request counts its epoch up. When the broker has forgotten the session, or the
+//! epochs disagree, the next request names everything again.
+//!
+//! ```text
+//!           answered with a session id            answered
+//! full (epoch 0) ----------------> incremental (epoch n) ---> epoch n + 1
+//!      ^                                  |
+//!      +---- refused, lost, or closed ----+
+//! ```
+//!
+//! Sources: KIP-227 (sessions), KIP-516 (topic ids in sessions).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ottla_client::TopicPartition;
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::messages::fetch::{FetchPartition, FetchTopic, ForgottenTopic};
+use ottla_protocol::uuid::Uuid;
+
+use crate::subscription::Generation;
+
+/// The epoch of a request that opens a session.
+const INITIAL_EPOCH: i32 = 0;
+
+/// What is asked of one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) topic_id: Uuid,
+    pub(crate) leader_epoch: i32,
+    pub(crate) offset: i64,
+    pub(crate) max_bytes: i32,
+    /// Whose answer it is; the broker is not told.
+    pub(crate) generation: Generation,
+}
+
+/// The part of a request that a session decides.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct SessionRequest {
+    pub(crate) session_id: i32,
+    pub(crate) session_epoch: i32,
+    pub(crate) topics: Vec<FetchTopic>,
+    pub(crate) forgotten: Vec<ForgottenTopic>,
+}
+
+/// What one broker was asked for and remembers.
+#[derive(Debug, Default)]
+pub(crate) struct FetchSession {
+    id: i32,
+    /// The next request's epoch.
+    epoch: i32,
+    with_ids: bool,
+    partitions: HashMap<TopicPartition, Wanted>,
+    names: HashMap<Uuid, Arc<str>>,
+}
+
+impl FetchSession {
+    /// The next request, for exactly these partitions; `with_ids` if its version names topics by id.
+    pub(crate) fn request(
+        &mut self,
+        wanted: Vec<(TopicPartition, Wanted)>,
+        with_ids: bool,
+    ) -> SessionRequest {
+        if self.with_ids != with_ids {
+            // A session keeps to names or ids; the request below closes the old one and opens another.
+            self.epoch = INITIAL_EPOCH;
+            self.with_ids = with_ids;
+        }
+        let full = self.epoch == INITIAL_EPOCH;
+        let mut old = std::mem::take(&mut self.partitions);
+        self.partitions.reserve(wanted.len());
+        self.names.clear();
+        let mut topics = Topics::default();
+        let mut forgotten = Forgotten::default();
+        for (name, want) in wanted {
+            let known = old.remove(&name);
+            if let Some(known) = known
+                && known.topic_id != want.topic_id
+                && !full
+            {
+                forgotten.add(&name, known.topic_id);
+            }
+            if full || known.is_none_or(|known| !known.reads_as(&want)) {
+                topics.add(&name, &want);
+            }
+            if with_ids && !self.names.contains_key(&want.topic_id) {
+                self.names.insert(want.topic_id, name.topic.clone());
+            }
+            self.partitions.insert(name, want);
+        }
+        if !full {
+            let mut gone: Vec<_> = old.into_iter().collect();
+            gone.sort_by(|(one, _), (other, _)| one.cmp(other));
+            for (name, known) in gone {
+                forgotten.add(&name, known.topic_id);
+            }
+        }
+        SessionRequest {
+            session_id: self.id,
+            session_epoch: self.epoch,
+            topics: topics.0,
+            forgotten: forgotten.0,
+        }
+    }
+
+    /// An answer came, with this error for the session as a whole.
+    pub(crate) fn handle_response(&mut self, session_id: i32, error: ErrorCode) {
+        match error {
+            ErrorCode::NONE if session_id == 0 => self.start_over(),
+            ErrorCode::NONE => {
+                self.id = session_id;
+                self.epoch = if self.epoch == i32::MAX { 1 } else { self.epoch + 1 };
+            }
+            ErrorCode::FETCH_SESSION_ID_NOT_FOUND => self.start_over(),
+            _ => self.epoch = INITIAL_EPOCH,
+        }
+    }
+
+    /// No answer came. The session may be there still: the next request closes it and opens another.
+    pub(crate) fn handle_failure(&mut self) {
+        self.epoch = INITIAL_EPOCH;
+    }
+
+    /// The partition that an answer speaks of, by name or by id, and what it was asked for.
+    pub(crate) fn asked(&self, name: &str, id: Uuid, partition: i32) -> Option<(TopicPartition, Wanted)> {
+        let topic = if self.with_ids { self.names.get(&id)?.clone() } else { Arc::from(name) };
+        let name = TopicPartition { topic, partition };
+        let wanted = *self.partitions.get(&name)?;
+        (!self.with_ids || wanted.topic_id == id).then_some((name, wanted))
+    }
+
+    fn start_over(&mut self) {
+        self.id = 0;
+        self.epoch = INITIAL_EPOCH;
+    }
+}
+
+impl Wanted {
+    /// Whether the broker need not be told.
+    fn reads_as(&self, other: &Wanted) -> bool {
+        Wanted { generation: other.generation, ..*self } == *other
+    }
+}
+
+/// Topics in the order of their first partition, each once.
+#[derive(Default)]
+struct Topics(Vec<FetchTopic>);
+
+impl Topics {
+    fn add(&mut self, name: &TopicPartition, want: &Wanted) {
+        let partition = FetchPartition {
+            partition: name.partition,
+            current_leader_epoch: want.leader_epoch,
+            fetch_offset: want.offset,
+            partition_max_bytes: want.max_bytes,
+            ..Default::default()
+        };
+        // Partitions arrive topic by topic but for the turn of the list, so a search from the end is short.
+        match self
+            .0
+            .iter_mut()
+            .rev()
+            .find(|topic| *topic.topic == *name.topic && topic.topic_id == want.topic_id)
+        {
+            Some(topic) => topic.partitions.push(partition),
+            None => self.0.push(FetchTopic {
+                topic: name.topic.to_string(),
+                topic_id: want.topic_id,
+                partitions: vec![partition],
+                ..Default::default()
+            }),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Forgotten(Vec<ForgottenTopic>);
+
+impl Forgotten {
+    fn add(&mut self, name: &TopicPartition, topic_id: Uuid) {
+        match self.0.iter_mut().rev().find(|topic| *topic.topic == *name.topic && topic.topic_id == topic_id)
+        {
+            Some(topic) => topic.partitions.push(name.partition),
+            None => self.0.push(ForgottenTopic {
+                topic: name.topic.to_string(),
+                topic_id,
+                partitions: vec![name.partition],
+                ..Default::default()
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! [`FetchState`]: subscription, plan and buffer as one machine, shared by the application's side and the task.
+//!
+//! Guarantee: data that was asked for under an older generation of a partition's position never reaches the application,
+//! whoever is quicker: both sides change the state under one lock, for moments, and never wait while they hold it.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use ottla_client::{Backoff, Error, ErrorKind, TopicPartition};
+use ottla_protocol::records::RecordError;
+
+use super::buffer::{Buffer, Reading};
+use super::plan::{FetchPlan, Limits, Outlook, Routes};
+use crate::options::{ConsumerValues, IsolationLevel, OffsetReset};
+use crate::subscription::{Generation, ResetTo, Start, Subscription};
+
+/// What the options say about fetching.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) isolation: IsolationLevel,
+    pub(crate) check_crcs: bool,
+    pub(crate) reset: OffsetReset,
+    pub(crate) backoff: Backoff,
+    /// For how long a preferred replica is asked before the leader is again.
+    pub(crate) replica_lease: std::time::Duration,
+}
+
+/// Everything that the application's side and the task share.
+#[derive(Debug)]
+pub(crate) struct FetchState {
+    pub(crate) subscription: Subscription,
+    pub(crate) plan: FetchPlan,
+    pub(crate) buffer: Buffer,
+    pub(crate) rules: Rules,
+    /// Errors about partitions that poll has yet to return.
+    reports: VecDeque<Report>,
+    /// The last failure that may pass: the cause of a timeout.
+    pub(crate) trouble: Option<Error>,
+    /// A failure that concerns the consumer as a whole, for poll to return.
+    pub(crate) alarm: Option<Error>,
+}
+
+#[derive(Debug)]
+struct Report {
+    partition: TopicPartition,
+    generation: Generation,
+    error: Error,
+}
+
+impl FetchState {
+    pub(crate) fn new(values: &ConsumerValues, rules: Rules) -> FetchState {
+        let limits = Limits {
+            fetch_max_bytes: values.fetch_max_bytes,
+            partition_max_bytes: values.max_partition_fetch_bytes,
+            queued_max_bytes: values.queued_max_bytes,
+        };
+        FetchState {
+            subscription: Subscription::default(),
+            plan: FetchPlan::new(limits),
+            buffer: Buffer::default(),
+            rules,
+            reports: VecDeque::new(),
+            trouble: None,
+            alarm: None,
+        }
+    }
+
+    /// Which brokers to ask now.
+    pub(crate) fn outlook(&self, now: Instant, routes: &dyn Routes) -> Outlook {
+        self.plan.outlook(now, &self.subscription, &self.buffer, routes)
+    }
+
+    /// The next fetch to read from.
+    pub(crate) fn next_reading(&mut self) -> Option<Reading> {
+        let FetchState { subscription, buffer, .. } = self;
+        buffer.take(|name| subscription.partition(name).is_some_and(|assigned| assigned.may_deliver()))
+    }
+
+    /// The application got what `reading` has read so far.
+    pub(crate) fn settle(&mut self, reading: &Reading) {
+        let Reading { partition, generation, fetch } = reading;
+        self.subscription.advance(partition, *generation, fetch.next_offset(), fetch.leader_epoch());
+    }
+
+    /// `reading` met damage: what was fetched behind it is fetched again, as the damage may have happened on the way.
+    pub(crate) fn damaged(
+        &mut self,
+        reading: &Reading,
+        error: RecordError,
+        now: Instant,
+        random: f64,
+    ) -> Error {
+        self.settle(reading);
+        let Reading { partition, generation, fetch } = reading;
+        let position = fetch.next_offset();
+        if let Some(assigned) = self.subscription.current_mut(partition, *generation) {
+            assigned.halted = false;
+            let failures = assigned.failures;
+            if let Some(fetching) = assigned.fetching_mut() {
+                fetching.fetch_offset = position;
+            }
+            self.buffer.discard(partition);
+            let at = now + self.rules.backoff.next(failures, random);
+            self.subscription.put_off(partition, *generation, at);
+        }
+        let message =
+            format!("cannot read {partition} at offset {position}; seek beyond the batch to skip it");
+        Error::new(ErrorKind::CorruptRecord, message).with_cause(error)
+    }
+
+    /// The partition's data are of no use any more; called with every seek and removal.
+    pub(crate) fn seek(&mut self, partition: &TopicPartition, to: Start) -> bool {
+        self.buffer.discard(partition);
+        self.subscription.seek(partition, to)
+    }
+
+    /// Drops a partition with all that is buffered of it.
+    pub(crate) fn remove(&mut self, partition: &TopicPartition) {
+        self.buffer.discard(partition);
+        self.subscription.remove(partition);
+    }
+
+    /// Has poll return an error about a partition; nothing goes on with it before.
+    pub(crate) fn report(&mut self, partition: &TopicPartition, generation: Generation, error: Error) {
+        if let Some(assigned) = self.subscription.current_mut(partition, generation)
+            && !assigned.reporting
+        {
+            assigned.reporting = true;
+            self.reports.push_back(Report { partition: partition.clone(), generation, error });
+        }
+    }
+
+    /// The next error for poll to return. The partition is tried again, a backoff later.
+    pub(crate) fn next_report(&mut self, now: Instant, random: f64) -> Option<Error> {
+        while let Some(Report { partition, generation, error }) = self.reports.pop_front() {
+            // What a seek or a revocation has made pointless is nobody's business any more.
+            if let Some(assigned) = self.subscription.current_mut(&partition, generation) {
+                assigned.reporting = false;
+                let failures = assigned.failures;
+                self.put_off(&partition, generation, now, failures, random);
+                return Some(error);
+            }
+        }
+        None
+    }
+
+    /// Puts a partition off after another failure.
+    pub(crate) fn back_off(
+        &mut self,
+        partition: &TopicPartition,
+        generation: Generation,
+        now: Instant,
+        random: f64,
+    ) {
+        let Some(assigned) = self.subscription.current_mut(partition, generation) else { return };
+        let failures = assigned.failures;
+        self.put_off(partition, generation, now, failures, random);
+    }
+
+    /// There is no offset to go on from: looks one up by the policy, or reports that there is none.
+    pub(crate) fn without_offset(&mut self, partition: &TopicPartition, generation: Generation, what: &str) {
+        match ResetTo::by_policy(self.rules.reset) {
+            Some(to) => {
+                if self.subscription.current_mut(partition, generation).is_some() {
+                    tracing::info!(%partition, reset = ?to, "{what}: resetting the position");
+                    self.buffer.discard(partition);
+                    self.subscription.reset(partition, to);
+                }
+            }
+            None => {
+                let message = format!("{partition}: {what}, and auto.offset.reset is none: seek to go on");
+                let error = Error::new(ErrorKind::OffsetOutOfRange, message);
+                self.report(partition, generation, error);
+            }
+        }
+    }
+
+    fn put_off(
+        &mut self,
+        partition: &TopicPartition,
+        generation: Generation,
+        now: Instant,
+        failures: u32,
+        random: f64,
+    ) {
+        self.subscription.put_off(partition, generation, now + self.rules.backoff.next(failures, random));
+    }
+}

@@ -1,0 +1,178 @@
+//! SyncGroup: the leader's assignment out, the member's share in.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ottla_client::{Error, ErrorKind, TopicPartition};
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::messages::consumer_protocol::{PROTOCOL_TYPE, decode_assignment};
+use ottla_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
+use ottla_protocol::wire::DecodeError;
+
+use super::state::State;
+use super::{ClassicMember, RequestBody};
+use crate::assignor::{Assignments, PreviousAssignment, RebalanceProtocol};
+use crate::group::leader;
+
+impl ClassicMember {
+    /// The leader's assignor has run.
+    pub(crate) fn handle_assignment(&mut self, id: u64, outcome: Result<Assignments, Error>) {
+        let State::Assigning { request, .. } = self.state else { return };
+        if request != id {
+            return;
+        }
+        let encoded = outcome.and_then(|assignments| {
+            leader::encode(&assignments).map_err(|error| {
+                Error::new(ErrorKind::Encode, "the assignment of the group cannot be sent").with_cause(error)
+            })
+        });
+        match encoded {
+            Ok(assignments) => self.state = State::Syncing { request: None, assignments },
+            Err(error) => self.fail(error, true),
+        }
+    }
+
+    /// The SyncGroup to send, if there is one.
+    pub(super) fn send_sync(&mut self) -> Option<(u64, RequestBody)> {
+        let State::Syncing { request: request @ None, assignments } = &mut self.state else { return None };
+        if self.in_flight.join.is_some() {
+            return None;
+        }
+        let id = self.in_flight.next_id();
+        self.in_flight.join = Some(id);
+        *request = Some(id);
+        let request = SyncGroupRequest {
+            group_id: self.config.group_id.to_string(),
+            generation_id: self.identity.generation_id,
+            member_id: self.identity.member_id.clone(),
+            group_instance_id: self.config.group_instance_id.clone(),
+            protocol_type: Some(PROTOCOL_TYPE.to_owned()),
+            protocol_name: Some(self.identity.protocol.clone()),
+            assignments: std::mem::take(assignments),
+            ..SyncGroupRequest::default()
+        };
+        Some((id, RequestBody::Sync(request)))
+    }
+
+    /// The answer to SyncGroup, or why there is none.
+    pub(crate) fn handle_sync(&mut self, now: Instant, id: u64, answer: Result<SyncGroupResponse, Error>) {
+        if self.in_flight.join != Some(id) {
+            return;
+        }
+        self.in_flight.join = None;
+        if !matches!(self.state, State::Syncing { request: Some(request), .. } if request == id) {
+            self.finish_leaving();
+            return;
+        }
+        match answer {
+            Ok(response) if response.error_code.is_ok() => self.handle_synced(now, &response),
+            Ok(response) => self.handle_sync_refused(now, response.error_code),
+            Err(error) => {
+                let reason = format!("SyncGroup failed: {error}");
+                self.state = State::Unjoined { not_before: None, reason };
+                self.handle_unanswered(now, &error);
+                self.advance();
+            }
+        }
+    }
+
+    /// The member joins again in any case: what the leader sent may not have arrived.
+    fn handle_sync_refused(&mut self, now: Instant, code: ErrorCode) {
+        let reason = format!("SyncGroup was refused: {}", code.name().unwrap_or_default());
+        match code {
+            ErrorCode::REBALANCE_IN_PROGRESS => {
+                self.confirm_coordinator();
+                self.state = State::Unjoined { not_before: None, reason };
+                self.advance();
+            }
+            ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::ILLEGAL_GENERATION => {
+                self.confirm_coordinator();
+                self.lose(code == ErrorCode::ILLEGAL_GENERATION);
+                self.state = State::Unjoined { not_before: None, reason };
+                self.advance();
+            }
+            ErrorCode::NOT_COORDINATOR | ErrorCode::COORDINATOR_NOT_AVAILABLE => {
+                self.state = State::Unjoined { not_before: None, reason };
+                self.lose_coordinator(now);
+                self.advance();
+            }
+            ErrorCode::FENCED_INSTANCE_ID
+            | ErrorCode::GROUP_AUTHORIZATION_FAILED
+            | ErrorCode::INCONSISTENT_GROUP_PROTOCOL => {
+                self.fail_by_code(code, "get a share of the partitions of")
+            }
+            code if code.is_retriable() => self.retry_join(now, reason),
+            code => {
+                let doing =
+                    format!("cannot get a share of the partitions of group `{}`", self.config.group_id);
+                self.fail(Error::from_code(code, doing), false);
+            }
+        }
+    }
+
+    fn handle_synced(&mut self, now: Instant, response: &SyncGroupResponse) {
+        let differs =
+            |theirs: &Option<String>, ours: &str| theirs.as_deref().is_some_and(|theirs| theirs != ours);
+        if differs(&response.protocol_type, PROTOCOL_TYPE)
+            || differs(&response.protocol_name, &self.identity.protocol)
+        {
+            return self
+                .fail_by_code(ErrorCode::INCONSISTENT_GROUP_PROTOCOL, "get a share of the partitions of");
+        }
+        let share = match share(response) {
+            Ok(share) => share,
+            Err(error) => {
+                let group = &self.config.group_id;
+                let message =
+                    format!("the share that the leader of group `{group}` gave this member is unreadable");
+                return self.fail(Error::new(ErrorKind::Protocol, message).with_cause(error), false);
+            }
+        };
+        self.confirm_coordinator();
+        self.heartbeats.answered(now, &self.config);
+        self.tell_assignor(&share);
+
+        // Topics that were unsubscribed meanwhile are not handed to the application; the rejoin frees them for others.
+        let share: BTreeSet<_> =
+            share.into_iter().filter(|partition| self.is_subscribed(&partition.topic)).collect();
+        let taken = self.handover.assign(share, self.identity.generation_id);
+        let cooperative = self.config.protocol() == RebalanceProtocol::Cooperative;
+        let rejoin = if self.joined_topics != self.topics {
+            Some("the subscription changed")
+        } else if cooperative && taken {
+            Some("partitions were revoked, for others to take")
+        } else {
+            None
+        };
+        self.state = State::Stable { rejoin: rejoin.map(str::to_owned) };
+        self.advance();
+    }
+
+    fn tell_assignor(&mut self, share: &[TopicPartition]) {
+        let chosen = |name: &str| name == self.identity.protocol;
+        if let Some(assignor) = self.config.assignors.iter().find(|assignor| chosen(assignor.name())) {
+            assignor.on_assignment(PreviousAssignment {
+                partitions: share,
+                generation_id: self.identity.generation_id,
+            });
+        }
+        self.handover.remember(share, self.identity.generation_id);
+    }
+}
+
+/// The partitions in an answer; none at all if the leader left the member out.
+fn share(response: &SyncGroupResponse) -> Result<Vec<TopicPartition>, DecodeError> {
+    if response.assignment.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (assignment, _) = decode_assignment(&response.assignment)?;
+    let mut share = Vec::new();
+    for topic in assignment.assigned_partitions {
+        let name: Arc<str> = topic.topic.into();
+        share.extend(
+            topic.partitions.into_iter().map(|partition| TopicPartition::new(Arc::clone(&name), partition)),
+        );
+    }
+    Ok(share)
+}

@@ -1,0 +1,178 @@
+//! Leaving on command, by oversleeping, and what is still on its way then.
+
+use super::*;
+
+#[test]
+fn a_dynamic_member_leaves_with_a_reason() {
+    let mut script = Script::stable(config(range()), &["a"], "a-0");
+    script.member.leave();
+    assert!(!script.member.has_left());
+    script.is("", -1);
+    let (id, request) = script.leave();
+    let expected =
+        LeaveRequest { group_id: "g".into(), member_id: "m".into(), reason: "the consumer is closed".into() };
+    assert_eq!(request, expected);
+    assert_eq!(script.member.poll_deadline(), None);
+    script.left(id);
+    assert!(script.member.has_left());
+    script.advance(seconds(1000));
+    script.nothing_to_send();
+}
+
+#[test]
+fn the_leave_request_has_the_form_of_its_version() {
+    let request = LeaveRequest { group_id: "g".into(), member_id: "m".into(), reason: "why".into() };
+    let old = request.to_message(2);
+    assert_eq!((old.member_id.as_str(), old.members.len()), ("m", 0));
+    let new = request.to_message(3);
+    assert_eq!((new.member_id.as_str(), new.members[0].member_id.as_str()), ("", "m"));
+    assert_eq!(new.members[0].reason.as_deref(), Some("why"));
+}
+
+#[test]
+fn a_static_member_stays_in_the_group() {
+    let config = GroupConfig { group_instance_id: Some("i".into()), ..config(range()) };
+    let mut script = Script::stable(config, &["a"], "a-0");
+    script.member.leave();
+    assert!(script.member.has_left());
+    script.nothing_to_send();
+}
+
+#[test]
+fn leaving_follows_the_coordinator() {
+    let mut script = Script::stable(config(range()), &["a"], "a-0");
+    script.member.leave();
+    let (id, _) = script.leave();
+    let response = LeaveGroupResponse { error_code: ErrorCode::NOT_COORDINATOR, ..Default::default() };
+    script.member.handle_leave(script.now, id, &Ok(response));
+    assert!(!script.member.has_left());
+    script.advance_to_deadline();
+    script.found(2);
+    let (id, request) = script.leave();
+    assert_eq!(request.member_id, "m");
+    let response = LeaveGroupResponse { error_code: ErrorCode::UNKNOWN_MEMBER_ID, ..Default::default() };
+    script.member.handle_leave(script.now, id, &Ok(response));
+    assert!(script.member.has_left());
+}
+
+#[test]
+fn a_member_that_never_joined_has_left_at_once() {
+    let mut script = Script::new(config(range()), &["a"]);
+    script.found(1);
+    script.member.leave();
+    assert!(script.member.has_left());
+}
+
+#[test]
+fn a_held_first_joingroup_is_undone_when_its_answer_brings_an_id() {
+    for code in [ErrorCode::NONE, ErrorCode::MEMBER_ID_REQUIRED] {
+        let mut script = Script::new(config(range()), &["a"]);
+        script.found(1);
+        let (id, _) = script.join();
+        script.member.leave();
+        assert!(!script.member.has_left());
+        let response = JoinGroupResponse {
+            error_code: code,
+            member_id: "m".into(),
+            generation_id: 1,
+            ..Default::default()
+        };
+        script.member.handle_join(script.now, id, Ok(response));
+        let (id, request) = script.leave();
+        assert_eq!(request.member_id, "m");
+        script.left(id);
+        assert!(script.member.has_left());
+    }
+}
+
+#[test]
+fn leaving_during_a_rebalance_does_not_wait_for_it() {
+    let mut script = Script::stable(config(cooperative()), &["a"], "a-0");
+    script.member.request_rejoin("test");
+    script.join();
+    script.member.leave();
+    let (id, request) = script.leave();
+    assert_eq!(request.member_id, "m");
+    script.left(id);
+    assert!(script.member.has_left());
+}
+
+/// Lets the application not poll for as long as it may, while heartbeats are answered.
+fn oversleep(script: &mut Script) {
+    for _ in 0..99 {
+        script.beat(ErrorCode::NONE);
+    }
+    script.advance(seconds(3));
+}
+
+#[test]
+fn an_application_that_does_not_poll_leaves_and_joins_anew_when_it_polls_again() {
+    let mut script = Script::stable(config(range()), &["a"], "a-0");
+    oversleep(&mut script);
+    assert!(script.member.awaits_poll());
+    script.is("", -1);
+    let (id, request) = script.leave();
+    assert_eq!(request.member_id, "m");
+    assert_eq!(request.reason, "the application has not polled for max.poll.interval.ms");
+    script.left(id);
+    assert_eq!(script.member.poll_deadline(), None);
+
+    script.member.polled(script.now);
+    script.nothing_to_send();
+    script.acknowledge("lost a-0");
+    assert_eq!(script.join().1.member_id, "");
+}
+
+#[test]
+fn an_application_that_polls_in_time_stays() {
+    let mut script = Script::stable(config(range()), &["a"], "a-0");
+    for _ in 0..3 {
+        for _ in 0..99 {
+            script.beat(ErrorCode::NONE);
+        }
+        script.member.polled(script.now);
+    }
+    script.is("m", 1);
+    assert_eq!(script.event(), "nothing");
+}
+
+#[test]
+fn a_loss_by_oversleeping_that_is_not_known_yet_keeps_the_member_out() {
+    let mut script = Script::stable(config(cooperative()), &["a"], "a-0");
+    oversleep(&mut script);
+    let (id, _) = script.leave();
+    script.left(id);
+    assert_eq!(script.event(), "lost a-0");
+    script.advance(seconds(100));
+    script.nothing_to_send();
+}
+
+#[test]
+fn a_static_member_that_oversleeps_stops_its_heartbeats_but_does_not_leave() {
+    let config = GroupConfig { group_instance_id: Some("i".into()), ..config(range()) };
+    let mut script = Script::stable(config, &["a"], "a-0");
+    oversleep(&mut script);
+    script.nothing_to_send();
+    script.member.polled(script.now);
+    script.acknowledge("lost a-0");
+    let (_, request) = script.join();
+    assert_eq!((request.member_id.as_str(), request.group_instance_id.as_deref()), ("", Some("i")));
+}
+
+#[test]
+fn a_joingroup_held_beyond_the_oversleeping_is_undone_and_blocks_the_next_until_it_is_answered() {
+    let mut script = Script::new(config(range()), &["a"]);
+    script.found(1);
+    let (held, _) = script.join();
+    script.advance(seconds(300));
+    assert!(script.member.awaits_poll());
+    script.advance(seconds(1));
+    script.member.polled(script.now);
+    script.nothing_to_send();
+    script.joined(held, 1, "other");
+    let requests: Vec<_> = std::iter::from_fn(|| script.request()).map(|request| request.body).collect();
+    assert!(
+        matches!(&requests[..], [RequestBody::Leave(leave), RequestBody::Join(join)] if leave.member_id == "m" && join.member_id.is_empty()),
+        "{requests:?}"
+    );
+}

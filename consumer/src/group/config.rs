@@ -1,0 +1,68 @@
+//! What a group member is configured with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_client::Backoff;
+
+use crate::assignor::{Assignor, RebalanceProtocol};
+
+/// The options of a membership, as the facade read them from its own.
+#[derive(Debug, Clone)]
+pub(crate) struct GroupConfig {
+    /// `group.id`.
+    pub(crate) group_id: Arc<str>,
+    /// `group.instance.id`: makes the member static (KIP-345).
+    pub(crate) group_instance_id: Option<String>,
+    /// `session.timeout.ms`.
+    pub(crate) session_timeout: Duration,
+    /// `heartbeat.interval.ms`.
+    pub(crate) heartbeat_interval: Duration,
+    /// `max.poll.interval.ms`, which is the rebalance timeout as well.
+    pub(crate) max_poll_interval: Duration,
+    /// The assignors on offer, best first; not empty.
+    pub(crate) assignors: Vec<Arc<dyn Assignor>>,
+    /// `client.rack`.
+    pub(crate) client_rack: Option<String>,
+    /// `retry.backoff.ms`.
+    pub(crate) retry_backoff: Duration,
+    /// `retry.backoff.max.ms`.
+    pub(crate) retry_backoff_max: Duration,
+    /// `request.timeout.ms`.
+    pub(crate) request_timeout: Duration,
+    /// `default.api.timeout.ms`.
+    pub(crate) default_api_timeout: Duration,
+}
+
+/// How much longer than the rebalance timeout an answer to JoinGroup or SyncGroup may take.
+const REBALANCE_LAPSE: Duration = Duration::from_secs(5);
+
+impl GroupConfig {
+    /// How the members hand partitions over: cooperatively only if every assignor on offer can.
+    ///
+    /// The coordinator may choose any of them, and a member cannot keep its partitions for one and give them up for
+    /// another: it has to decide before it joins.
+    pub(crate) fn protocol(&self) -> RebalanceProtocol {
+        let cooperative =
+            |assignor: &Arc<dyn Assignor>| assignor.protocol() == RebalanceProtocol::Cooperative;
+        if self.assignors.iter().all(cooperative) {
+            RebalanceProtocol::Cooperative
+        } else {
+            RebalanceProtocol::Eager
+        }
+    }
+
+    /// How long JoinGroup and SyncGroup may take: the coordinator holds both until all members are there.
+    pub(crate) fn rebalance_request_timeout(&self) -> Duration {
+        self.request_timeout.max(self.max_poll_interval.saturating_add(REBALANCE_LAPSE))
+    }
+
+    /// How long a heartbeat may take: one that outlasts the session can't keep it alive.
+    pub(crate) fn heartbeat_request_timeout(&self) -> Duration {
+        self.request_timeout.min(self.session_timeout)
+    }
+
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff::new(self.retry_backoff, self.retry_backoff_max)
+    }
+}

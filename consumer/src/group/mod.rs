@@ -1,0 +1,30 @@
+//! Membership in a consumer group: who coordinates, joining and staying, and what changes hands.
+//!
+//! - [`classic`]: the pure member machine of the classic protocol; it says what to send, until when, and what to tell the
+//!   application;
+//! - [`leader`]: what the elected leader adds: everybody's subscriptions in, everybody's shares out;
+//! - [`driver`]: the task that carries the machine's requests to the coordinator and its answers back;
+//! - [`handle`]: the application's end of that task: events in order, acknowledgements, commands.
+//!
+//! Guarantees: heartbeats never wait for the application, nor for a held JoinGroup; an event is repeated until it was
+//! acknowledged; nothing is joined while the application still has to give something up; a coordinator that moves, or
+//! a connection that breaks, costs neither the member id nor the generation.
+//!
+//! Sources: KIP-62, KIP-134, KIP-345, KIP-394, KIP-429, KIP-792, KIP-800, KIP-814.
+
+pub(crate) mod classic;
+mod config;
+mod driver;
+mod event;
+mod handle;
+mod leader;
+mod membership;
+mod request;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use config::GroupConfig;
+pub(crate) use driver::Lanes;
+pub(crate) use event::GroupEvent;
+pub(crate) use handle::{Group, Shared};
+pub(crate) use membership::Membership;

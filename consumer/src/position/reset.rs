@@ -1,0 +1,207 @@
+//! Lookups by ListOffsets: which are due, the request to each leader, and what an answer means.
+//!
+//! One request goes to each leader, for all of its partitions that wait.
+//!
+//! Sources: KIP-79 (one offset for a time), KIP-98 (isolation), KIP-207 (`OFFSET_NOT_AVAILABLE`), KIP-320 (epochs).
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+use ottla_client::{Error, NodeId, TopicPartition};
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::messages::fetch::{READ_COMMITTED, READ_UNCOMMITTED};
+use ottla_protocol::messages::list_offsets::{
+    EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, ListOffsetsPartition, ListOffsetsPartitionResponse,
+    ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
+};
+
+use crate::fetch::plan::Routes;
+use crate::fetch::state::FetchState;
+use crate::options::IsolationLevel;
+use crate::subscription::{Generation, Phase, Position, ResetTo};
+
+/// A partition's lookup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lookup {
+    pub(crate) partition: TopicPartition,
+    pub(crate) generation: Generation,
+    pub(crate) to: ResetTo,
+    pub(crate) leader_epoch: i32,
+}
+
+/// The lookups that one leader is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LookupBatch {
+    pub(crate) leader: NodeId,
+    pub(crate) lookups: Vec<Lookup>,
+}
+
+impl FetchState {
+    /// Lookups that are due now; they count as under way from here on.
+    pub(crate) fn begin_lookups(&mut self, now: Instant, routes: &dyn Routes) -> Vec<LookupBatch> {
+        let mut batches: BTreeMap<NodeId, Vec<Lookup>> = BTreeMap::new();
+        for (name, assigned) in self.subscription.iter_mut() {
+            let Phase::AwaitingReset(to) = assigned.phase else { continue };
+            if assigned.looking_up || !assigned.may_ask(now) {
+                continue;
+            }
+            let Some(route) = routes.route(name) else { continue };
+            assigned.looking_up = true;
+            batches.entry(route.leader).or_default().push(Lookup {
+                partition: name.clone(),
+                generation: assigned.generation,
+                to,
+                leader_epoch: route.epoch,
+            });
+        }
+        batches.into_iter().map(|(leader, lookups)| LookupBatch { leader, lookups }).collect()
+    }
+
+    /// Partitions whose committed offset is to be fetched now; they count as under way from here on.
+    pub(crate) fn begin_committed(&mut self, now: Instant) -> Vec<(TopicPartition, Generation)> {
+        let mut due = Vec::new();
+        for (name, assigned) in self.subscription.iter_mut() {
+            if assigned.phase == Phase::AwaitingOffset && !assigned.looking_up && assigned.may_ask(now) {
+                assigned.looking_up = true;
+                due.push((name.clone(), assigned.generation));
+            }
+        }
+        due
+    }
+
+    /// When a lookup that was put off is due.
+    pub(crate) fn next_lookup(&self, now: Instant) -> Option<Instant> {
+        let waits = self.subscription.iter().filter(|(_, assigned)| assigned.fetching().is_none());
+        waits.filter_map(|(_, assigned)| assigned.not_before).filter(|at| *at > now).min()
+    }
+
+    /// Committed offsets came; `None` where nothing was committed.
+    pub(crate) fn handle_committed(
+        &mut self,
+        asked: &[(TopicPartition, Generation)],
+        offsets: &HashMap<TopicPartition, Option<Position>>,
+    ) {
+        for (partition, generation) in asked {
+            match offsets.get(partition) {
+                Some(Some(position)) => self.subscription.found(partition, *generation, *position),
+                _ => self.without_offset(partition, *generation, "no offset is committed"),
+            }
+        }
+    }
+
+    /// An answer to a batch came. True if the metadata is stale.
+    pub(crate) fn handle_offsets(
+        &mut self,
+        batch: &LookupBatch,
+        now: Instant,
+        random: f64,
+        response: &ListOffsetsResponse,
+    ) -> bool {
+        let mut stale = false;
+        for lookup in &batch.lookups {
+            let topics = response.topics.iter().filter(|topic| *topic.name == *lookup.partition.topic);
+            let mut partitions = topics.flat_map(|topic| &topic.partitions);
+            match partitions.find(|row| row.partition_index == lookup.partition.partition) {
+                Some(row) => stale |= self.handle_offset(lookup, now, random, row),
+                None => self.back_off(&lookup.partition, lookup.generation, now, random),
+            }
+        }
+        stale
+    }
+
+    /// A batch, or the fetch of committed offsets, failed as a whole; an error that won't pass is for poll.
+    pub(crate) fn handle_lookup_failure<'a>(
+        &mut self,
+        asked: impl IntoIterator<Item = (&'a TopicPartition, Generation)>,
+        now: Instant,
+        random: f64,
+        error: &Error,
+    ) {
+        for (partition, generation) in asked {
+            self.back_off(partition, generation, now, random);
+            if !error.is_retriable() {
+                self.report(partition, generation, error.clone());
+            }
+        }
+        self.trouble = Some(error.clone());
+    }
+
+    fn handle_offset(
+        &mut self,
+        lookup: &Lookup,
+        now: Instant,
+        random: f64,
+        row: &ListOffsetsPartitionResponse,
+    ) -> bool {
+        let Lookup { partition, generation, to, .. } = lookup;
+        let code = row.error_code;
+        match code {
+            ErrorCode::NONE if row.offset >= 0 => {
+                let leader_epoch = (row.leader_epoch >= 0).then_some(row.leader_epoch);
+                self.subscription.found(
+                    partition,
+                    *generation,
+                    Position { offset: row.offset, leader_epoch },
+                );
+            }
+            // Everything is older than the time that was asked for.
+            ErrorCode::NONE if matches!(to, ResetTo::Timestamp(_)) => {
+                if self.subscription.current_mut(partition, *generation).is_some() {
+                    self.subscription.reset(partition, ResetTo::Latest);
+                }
+            }
+            ErrorCode::NONE => self.back_off(partition, *generation, now, random),
+            code if code.is_retriable() => self.back_off(partition, *generation, now, random),
+            code => {
+                let error = Error::from_code(code, format!("cannot look up an offset of {partition}"));
+                self.back_off(partition, *generation, now, random);
+                self.report(partition, *generation, error);
+            }
+        }
+        code.is_stale_metadata() || code == ErrorCode::UNKNOWN_LEADER_EPOCH
+    }
+}
+
+impl LookupBatch {
+    /// The request for the leader.
+    pub(crate) fn request(&self, isolation: IsolationLevel, timeout_ms: i32) -> ListOffsetsRequest {
+        let mut topics: Vec<ListOffsetsTopic> = Vec::new();
+        for lookup in &self.lookups {
+            let row = ListOffsetsPartition {
+                partition_index: lookup.partition.partition,
+                current_leader_epoch: lookup.leader_epoch,
+                timestamp: timestamp(lookup.to),
+                ..Default::default()
+            };
+            match topics.last_mut().filter(|topic| *topic.name == *lookup.partition.topic) {
+                Some(topic) => topic.partitions.push(row),
+                None => topics.push(ListOffsetsTopic {
+                    name: lookup.partition.topic.to_string(),
+                    partitions: vec![row],
+                    ..Default::default()
+                }),
+            }
+        }
+        let isolation_level = match isolation {
+            IsolationLevel::ReadUncommitted => READ_UNCOMMITTED,
+            IsolationLevel::ReadCommitted => READ_COMMITTED,
+        };
+        ListOffsetsRequest { replica_id: -1, isolation_level, topics, timeout_ms, ..Default::default() }
+    }
+
+    /// What is asked, without how.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = (&TopicPartition, Generation)> {
+        self.lookups.iter().map(|lookup| (&lookup.partition, lookup.generation))
+    }
+}
+
+fn timestamp(to: ResetTo) -> i64 {
+    match to {
+        ResetTo::Earliest => EARLIEST_TIMESTAMP,
+        ResetTo::Latest => LATEST_TIMESTAMP,
+        ResetTo::Timestamp(at) => at.max(0),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! What an application reads: a [`Record`], and the [`Records`] of one poll.
+//!
+//! Guarantee: a record is a share of the response's buffer (or of a decompressed piece of it), not a copy, and owns
+//! that share: it is `Send + 'static` and outlives the consumer.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ottla_client::TopicPartition;
+pub use ottla_protocol::records::{Header, HeaderIter, Headers, TimestampType};
+
+use crate::fetch::completed::FetchedRecord;
+
+/// A record of a partition.
+///
+/// Holding one keeps the response alive that it came with, up to about `max.partition.fetch.bytes`; copy what is kept
+/// for long.
+#[derive(Clone)]
+pub struct Record {
+    source: TopicPartition,
+    fetched: FetchedRecord,
+}
+
+impl Record {
+    pub(crate) fn new(source: TopicPartition, fetched: FetchedRecord) -> Record {
+        Record { source, fetched }
+    }
+
+    /// The topic's name.
+    pub fn topic(&self) -> &str {
+        &self.source.topic
+    }
+
+    /// The topic's name, shared.
+    pub fn topic_name(&self) -> &Arc<str> {
+        &self.source.topic
+    }
+
+    /// The partition's index.
+    pub fn partition(&self) -> i32 {
+        self.source.partition
+    }
+
+    /// The partition.
+    pub fn topic_partition(&self) -> &TopicPartition {
+        &self.source
+    }
+
+    /// The offset in the partition.
+    pub fn offset(&self) -> i64 {
+        self.fetched.record.offset()
+    }
+
+    /// Milliseconds since 1970 by the clock that [`Record::timestamp_type`] names, or -1.
+    pub fn timestamp(&self) -> i64 {
+        self.fetched.record.timestamp()
+    }
+
+    /// Whose clock the timestamp is from.
+    pub fn timestamp_type(&self) -> TimestampType {
+        self.fetched.timestamp_type
+    }
+
+    /// The epoch of the leader that appended the record, where the broker tells.
+    pub fn leader_epoch(&self) -> Option<i32> {
+        (self.fetched.leader_epoch >= 0).then_some(self.fetched.leader_epoch)
+    }
+
+    /// The key; `None` and empty are different things.
+    pub fn key(&self) -> Option<&[u8]> {
+        self.fetched.record.key()
+    }
+
+    /// The value; `None` is a tombstone.
+    pub fn value(&self) -> Option<&[u8]> {
+        self.fetched.record.value()
+    }
+
+    /// The key as a share of the buffer.
+    pub fn key_bytes(&self) -> Option<Bytes> {
+        self.fetched.record.key_bytes()
+    }
+
+    /// The value as a share of the buffer.
+    pub fn value_bytes(&self) -> Option<Bytes> {
+        self.fetched.record.value_bytes()
+    }
+
+    /// The headers, decoded as they are iterated.
+    pub fn headers(&self) -> Headers<'_> {
+        self.fetched.record.headers()
+    }
+
+    /// Bytes that the record takes in its batch before compression.
+    pub fn size(&self) -> usize {
+        self.fetched.record.size()
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("partition", &format_args!("{}", self.source))
+            .field("record", &self.fetched.record)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The records of one poll: partition after partition, in the order of their offsets within each.
+#[derive(Clone, Debug, Default)]
+pub struct Records {
+    records: Vec<Record>,
+}
+
+impl Records {
+    pub(crate) fn new(records: Vec<Record>) -> Records {
+        Records { records }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether the poll found none before its timeout.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The records, borrowed.
+    pub fn iter(&self) -> std::slice::Iter<'_, Record> {
+        self.records.iter()
+    }
+
+    /// The records as runs of the same partition.
+    pub fn by_partition(&self) -> impl Iterator<Item = (&TopicPartition, &[Record])> {
+        let runs = self.records.chunk_by(|one, other| one.source == other.source);
+        runs.map(|run| (&run[0].source, run))
+    }
+
+    /// The records as a list.
+    pub fn into_vec(self) -> Vec<Record> {
+        self.records
+    }
+}
+
+impl IntoIterator for Records {
+    type Item = Record;
+    type IntoIter = std::vec::IntoIter<Record>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.records.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Records {
+    type Item = &'a Record;
+    type IntoIter = std::slice::Iter<'a, Record>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
