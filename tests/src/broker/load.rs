@@ -1,0 +1,156 @@
+//! [`Load`]: work that goes on while something fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla::{Error, Kafka, Producer, ProducerOptions, Record, TopicPartition};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::ledger::{Id, Ledger};
+use super::run::{Dice, within};
+
+/// How often each task sends a few records.
+const PACE: Duration = Duration::from_millis(4);
+
+/// What is sent.
+#[derive(Clone, Debug)]
+pub struct Mix {
+    /// Where to.
+    pub topic: String,
+    /// Its partitions, from 0.
+    pub partitions: i32,
+    /// How many tasks send; every two of them share a producer.
+    pub tasks: u32,
+    /// The most bytes of a value.
+    pub largest: u64,
+}
+
+/// Tasks that send numbered records to random partitions until they are told to stop, and note what became of each.
+#[derive(Debug)]
+pub struct Load {
+    ledger: Arc<Ledger>,
+    stop: watch::Sender<bool>,
+    acknowledged: watch::Receiver<Vec<u64>>,
+    failures: mpsc::UnboundedReceiver<(Id, Error)>,
+    producers: Vec<Producer>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// What a task has.
+struct Task {
+    number: u32,
+    mix: Mix,
+    producer: Producer,
+    dice: Dice,
+    stop: watch::Receiver<bool>,
+    notes: mpsc::UnboundedSender<(Id, TopicPartition, ottla::Delivery)>,
+}
+
+impl Load {
+    /// Begins.
+    pub fn start(kafka: &Kafka, options: &ProducerOptions, mix: &Mix, dice: &mut Dice) -> Load {
+        let ledger = Arc::new(Ledger::default());
+        let (stop, stopped) = watch::channel(false);
+        let (acknowledged, seen) = watch::channel(vec![0; mix.partitions as usize]);
+        let acknowledged = Arc::new(acknowledged);
+        let (failed, failures) = mpsc::unbounded_channel();
+        let (mut producers, mut tasks) = (Vec::new(), Vec::new());
+        for number in 0..mix.tasks {
+            if number % 2 == 0 {
+                producers.push(kafka.producer(options.clone()).expect("valid options"));
+            }
+            let (notes, noted) = mpsc::unbounded_channel();
+            let producer = producers.last().expect("one was just made").clone();
+            let dice = Dice::seeded(dice.next());
+            let task = Task { number, mix: mix.clone(), producer, dice, stop: stopped.clone(), notes };
+            tasks.push(tokio::spawn(task.send()));
+            tasks.push(tokio::spawn(note(
+                noted,
+                Arc::clone(&ledger),
+                Arc::clone(&acknowledged),
+                failed.clone(),
+            )));
+        }
+        Load { ledger, stop, acknowledged: seen, failures, producers, tasks }
+    }
+
+    /// What was sent, and what readers note.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// How many records of each partition were acknowledged so far.
+    pub fn acknowledged(&self) -> Vec<u64> {
+        self.acknowledged.borrow().clone()
+    }
+
+    /// Waits until so many more records of every partition are acknowledged; fails the test after `limit`.
+    pub async fn advance(&self, count: u64, limit: Duration) {
+        let goal: Vec<u64> = self.acknowledged().iter().map(|now| now + count).collect();
+        let mut acknowledged = self.acknowledged.clone();
+        let reached = acknowledged.wait_for(|now| now.iter().zip(&goal).all(|(now, goal)| now >= goal));
+        if tokio::time::timeout(limit, reached).await.is_err() {
+            panic!("not all partitions advanced to {goal:?} within {limit:?}: {:?}", self.acknowledged());
+        }
+    }
+
+    /// Sends no more, waits for every outcome, and gives back those that failed; fails the test after `limit`.
+    pub async fn finish(mut self, limit: Duration) -> (Arc<Ledger>, Vec<(Id, Error)>) {
+        self.stop.send_replace(true);
+        let rest = async {
+            for task in self.tasks {
+                task.await.unwrap_or_else(|error| panic!("a sending task failed: {error}"));
+            }
+            for producer in self.producers {
+                producer.close(limit).await.unwrap_or_else(|error| panic!("close: {error}"));
+            }
+        };
+        within(limit, "sending the rest", rest).await;
+        let mut failures = Vec::new();
+        while let Ok(failure) = self.failures.try_recv() {
+            failures.push(failure);
+        }
+        (self.ledger, failures)
+    }
+}
+
+impl Task {
+    async fn send(mut self) {
+        let mut pace = tokio::time::interval(PACE);
+        let mut sequence = 0;
+        while !*self.stop.borrow() {
+            pace.tick().await;
+            for _ in 0..=self.dice.below(4) {
+                let id = Id { producer: self.number, sequence };
+                sequence += 1;
+                let partition = self.dice.below(self.mix.partitions as u64) as i32;
+                let value = id.payload(self.dice.below(self.mix.largest) as usize);
+                let record = Record::new(&self.mix.topic).partition(partition).value(&value);
+                let delivery = self.producer.send(record).await;
+                let delivery = delivery.unwrap_or_else(|error| panic!("send: {error}"));
+                let partition = TopicPartition { topic: self.mix.topic.as_str().into(), partition };
+                self.notes.send((id, partition, delivery)).expect("the notes are taken to the end");
+            }
+        }
+    }
+}
+
+async fn note(
+    mut noted: mpsc::UnboundedReceiver<(Id, TopicPartition, ottla::Delivery)>,
+    ledger: Arc<Ledger>,
+    acknowledged: Arc<watch::Sender<Vec<u64>>>,
+    failed: mpsc::UnboundedSender<(Id, Error)>,
+) {
+    while let Some((id, partition, delivery)) = noted.recv().await {
+        let delivery = delivery.await;
+        ledger.delivery(id, partition.clone(), &delivery);
+        match delivery {
+            Ok(_) => acknowledged.send_modify(|counts| counts[partition.partition as usize] += 1),
+            Err(error) => {
+                // The load may be gone by now.
+                let _ = failed.send((id, error));
+            }
+        }
+    }
+}

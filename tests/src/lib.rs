@@ -1,0 +1,9 @@
+//! What the suites share: golden vectors, messages as JSON, Kafka's own schemas, generated values, real brokers.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod broker;
+pub mod json;
+pub mod memory;
+pub mod schema;
+pub mod vectors;

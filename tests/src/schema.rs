@@ -1,0 +1,216 @@
+//! Kafka's own schemas (`common/message/*.json`), read from a `kafka-clients` jar.
+//!
+//! Sources: the schemas' `README.md` in Kafka's sources, which defines their fields and defaults.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use ottla_protocol::wire::VersionRange;
+use serde_json::Value as Json;
+
+/// The schemas of one Kafka version, by message name.
+#[derive(Debug)]
+pub struct Schemas {
+    /// The version of the jar.
+    pub version: String,
+    schemas: BTreeMap<String, Schema>,
+}
+
+/// A message or blob.
+#[derive(Debug)]
+pub struct Schema {
+    /// The API's key; blobs have none.
+    pub api_key: Option<i16>,
+    /// The versions that this Kafka speaks.
+    pub versions: VersionRange,
+    /// The flexible ones among them.
+    pub flexible: VersionRange,
+    /// The top-level fields in order.
+    pub fields: Vec<Field>,
+}
+
+/// A field of a message or structure.
+#[derive(Debug)]
+pub struct Field {
+    /// The name, in camel case with an upper-case first letter.
+    pub name: String,
+    /// The type: `int32`, `[]string`, `[]JoinGroupResponseMember`, …
+    pub kind: String,
+    /// The versions that have the field.
+    pub versions: VersionRange,
+    /// The versions in which it may be null.
+    pub nullable: VersionRange,
+    /// The tag, and the versions in which the field is tagged.
+    pub tag: Option<(u32, VersionRange)>,
+    /// The default, if the schema names one.
+    pub default: Option<String>,
+    /// Whether a value may be left out silently in a version without the field.
+    pub ignorable: bool,
+    /// The fields of the structure that the type names.
+    pub fields: Vec<Field>,
+}
+
+impl Schemas {
+    /// Reads the schemas in a jar.
+    ///
+    /// # Errors
+    /// A jar that can't be read, or a schema that is none.
+    pub fn from_jar(jar: &Path, version: &str) -> Result<Self, String> {
+        let trouble = |what: &dyn std::fmt::Display| format!("{}: {what}", jar.display());
+        let file = File::open(jar).map_err(|error| trouble(&error))?;
+        let mut archive = zip::ZipArchive::new(file).map_err(|error| trouble(&error))?;
+        let mut schemas = BTreeMap::new();
+        for index in 0..archive.len() {
+            let mut entry = archive.by_index(index).map_err(|error| trouble(&error))?;
+            let name = entry.name().to_owned();
+            let Some(message) =
+                name.strip_prefix("common/message/").and_then(|name| name.strip_suffix(".json"))
+            else {
+                continue;
+            };
+            let mut text = String::new();
+            entry.read_to_string(&mut text).map_err(|error| trouble(&error))?;
+            let schema = parse(&text).map_err(|reason| trouble(&format!("{name}: {reason}")))?;
+            schemas.insert(message.to_owned(), schema);
+        }
+        Ok(Schemas { version: version.to_owned(), schemas })
+    }
+
+    /// The schema of that name.
+    pub fn get(&self, name: &str) -> Option<&Schema> {
+        self.schemas.get(name)
+    }
+}
+
+/// Reads one schema.
+///
+/// # Errors
+/// What doesn't belong in a schema.
+pub fn parse(text: &str) -> Result<Schema, String> {
+    let json: Json = serde_json::from_str(&without_comments(text)).map_err(|error| error.to_string())?;
+    let mut structures = BTreeMap::new();
+    for common in json["commonStructs"].as_array().into_iter().flatten() {
+        structures.insert(text_of(common, "name")?, &common["fields"]);
+    }
+    Ok(Schema {
+        api_key: json["apiKey"].as_i64().map(|key| key as i16),
+        versions: versions(&text_of(&json, "validVersions")?)?,
+        flexible: json["flexibleVersions"].as_str().map_or(Ok(VersionRange::NONE), versions)?,
+        fields: fields(&json["fields"], &structures)?,
+    })
+}
+
+fn fields(list: &Json, structures: &BTreeMap<String, &Json>) -> Result<Vec<Field>, String> {
+    list.as_array().into_iter().flatten().map(|json| field(json, structures)).collect()
+}
+
+fn field(json: &Json, structures: &BTreeMap<String, &Json>) -> Result<Field, String> {
+    let name = text_of(json, "name")?;
+    let kind = text_of(json, "type")?;
+    let inner = match structures.get(kind.trim_start_matches("[]")) {
+        Some(common) => common,
+        None => &json["fields"],
+    };
+    let range = |key: &str| json[key].as_str().map_or(Ok(VersionRange::NONE), versions);
+    let tag = match json["tag"].as_u64() {
+        Some(tag) => Some((tag as u32, range("taggedVersions")?)),
+        None => None,
+    };
+    Ok(Field {
+        versions: match (json["versions"].as_str(), tag) {
+            (Some(text), _) => versions(text)?,
+            (None, Some((_, tagged))) => tagged,
+            (None, None) => return Err(format!("{name} has no versions")),
+        },
+        nullable: range("nullableVersions")?,
+        tag,
+        default: match &json["default"] {
+            Json::Null => None,
+            Json::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        },
+        ignorable: json["ignorable"] == true,
+        fields: fields(inner, structures)?,
+        name,
+        kind,
+    })
+}
+
+fn text_of(json: &Json, key: &str) -> Result<String, String> {
+    json[key].as_str().map(str::to_owned).ok_or_else(|| format!("no `{key}` in {json}"))
+}
+
+/// `0+`, `2-7`, `4` or `none`.
+fn versions(text: &str) -> Result<VersionRange, String> {
+    let number = |text: &str| text.trim().parse::<i16>().map_err(|_| format!("`{text}` is no version"));
+    if text == "none" {
+        Ok(VersionRange::NONE)
+    } else if let Some(from) = text.strip_suffix('+') {
+        Ok(VersionRange::new(number(from)?, i16::MAX))
+    } else if let Some((from, to)) = text.split_once('-') {
+        Ok(VersionRange::new(number(from)?, number(to)?))
+    } else {
+        Ok(VersionRange::new(number(text)?, number(text)?))
+    }
+}
+
+/// The schemas have `//` comments, which JSON has not. What looks like one inside a string is none.
+fn without_comments(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    for line in text.lines() {
+        let mut quoted = false;
+        let mut escaped = false;
+        let mut end = line.len();
+        for (at, letter) in line.char_indices() {
+            match letter {
+                _ if escaped => escaped = false,
+                '\\' if quoted => escaped = true,
+                '"' => quoted = !quoted,
+                '/' if !quoted && line[at..].starts_with("//") => {
+                    end = at;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        kept += &line[..end];
+        kept.push('\n');
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_go_and_strings_that_look_like_them_stay() {
+        let text = "{ // one\n\"a\": \"http://x\\\"//y\", // two \"\n\"b\": 1 }";
+        assert_eq!(without_comments(text), "{ \n\"a\": \"http://x\\\"//y\", \n\"b\": 1 }\n");
+    }
+
+    #[test]
+    fn version_ranges_have_four_forms() {
+        assert_eq!(versions("none"), Ok(VersionRange::NONE));
+        assert_eq!(versions("3+"), Ok(VersionRange::new(3, i16::MAX)));
+        assert_eq!(versions("0-11"), Ok(VersionRange::new(0, 11)));
+        assert_eq!(versions("4"), Ok(VersionRange::new(4, 4)));
+        assert!(versions("x").is_err());
+    }
+
+    #[test]
+    fn a_common_structure_lends_its_fields_to_every_field_of_its_type() {
+        let schema = parse(
+            r#"{ "apiKey": 9, "validVersions": "0-1", "flexibleVersions": "1+",
+                 "fields": [{ "name": "Inner", "type": "[]Shared", "versions": "1+", "tag": 2, "taggedVersions": "1+" }],
+                 "commonStructs": [{ "name": "Shared", "versions": "0+",
+                     "fields": [{ "name": "A", "type": "int8", "versions": "0+", "default": -1 }] }] }"#,
+        );
+        let schema = schema.unwrap();
+        assert_eq!((schema.api_key, schema.flexible), (Some(9), VersionRange::new(1, i16::MAX)));
+        assert_eq!(schema.fields[0].tag, Some((2, VersionRange::new(1, i16::MAX))));
+        assert_eq!(schema.fields[0].fields[0].default.as_deref(), Some("-1"));
+    }
+}
