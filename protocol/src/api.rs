@@ -122,21 +122,27 @@ pub struct Api {
     pub key: ApiKey,
     /// The versions whose bytes are known, those that brokers before 4.0 speak included.
     pub versions: VersionRange,
-    /// Those of them that may be negotiated: Kafka can still change the bytes of the others.
-    pub stable: VersionRange,
+    /// Those of them that a client negotiates. The bytes of the others Kafka can still change or has changed, or they
+    /// are for brokers among themselves.
+    pub negotiable: VersionRange,
     /// The first flexible version (KIP-482).
     pub flexible_from: i16,
 }
 
 impl Api {
-    /// An API whose versions are all stable.
+    /// An API whose versions may all be negotiated.
     pub(crate) const fn new(key: ApiKey, versions: VersionRange, flexible_from: i16) -> Self {
-        Api { key, versions, stable: versions, flexible_from }
+        Api { key, versions, negotiable: versions, flexible_from }
     }
 
     /// The same API with the versions from `first` on unstable.
-    pub(crate) const fn unstable_from(mut self, first: i16) -> Self {
-        self.stable.max = first - 1;
+    pub(crate) const fn unstable_from(self, first: i16) -> Self {
+        self.negotiating(self.versions.min, first - 1)
+    }
+
+    /// The same API, of which a client negotiates only the versions from `min` to `max`.
+    pub(crate) const fn negotiating(mut self, min: i16, max: i16) -> Self {
+        self.negotiable = VersionRange::new(min, max);
         self
     }
 
@@ -157,9 +163,9 @@ impl Api {
         if self.flexible(version) && self.key.0 != ApiKey::API_VERSIONS.0 { 1 } else { 0 }
     }
 
-    /// The newest stable version that both this crate and a broker speak which announces `broker`.
+    /// The newest negotiable version that both this crate and a broker speak which announces `broker`.
     pub fn negotiate(&self, broker: VersionRange) -> Option<i16> {
-        let common = self.stable.intersect(broker);
+        let common = self.negotiable.intersect(broker);
         (!common.is_empty()).then_some(common.max)
     }
 }
@@ -181,15 +187,24 @@ pub trait Response: Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::messages::add_partitions_to_txn::AddPartitionsToTxnRequest;
     use crate::messages::init_producer_id::InitProducerIdRequest;
 
     #[test]
     fn the_newest_common_version_is_negotiated_but_never_an_unstable_one() {
         let api = InitProducerIdRequest::API;
-        assert_eq!((api.versions, api.stable), (VersionRange::new(0, 6), VersionRange::new(0, 5)));
+        assert_eq!((api.versions, api.negotiable), (VersionRange::new(0, 6), VersionRange::new(0, 5)));
         assert_eq!(api.negotiate(VersionRange::new(0, 6)), Some(5));
         assert_eq!(api.negotiate(VersionRange::new(1, 4)), Some(4));
         assert_eq!(api.negotiate(VersionRange::new(6, 6)), None);
         assert_eq!(api.negotiate(VersionRange::NONE), None);
+    }
+
+    #[test]
+    fn a_version_that_brokers_keep_for_themselves_is_never_negotiated() {
+        let api = AddPartitionsToTxnRequest::API;
+        assert_eq!((api.versions, api.negotiable), (VersionRange::new(0, 5), VersionRange::new(0, 3)));
+        assert_eq!(api.negotiate(VersionRange::new(0, 5)), Some(3));
+        assert_eq!(api.negotiate(VersionRange::new(4, 5)), None);
     }
 }

@@ -38,7 +38,7 @@ impl RequestHeader {
             unknown_tags: UnknownTags::default(),
         };
         if header_version >= 2 {
-            reader.tagged_fields(&mut header.unknown_tags, |_, _| Ok(false))?;
+            reader.unknown_tags(&mut header.unknown_tags)?;
         }
         Ok(header)
     }
@@ -78,7 +78,7 @@ impl ResponseHeader {
         let mut header =
             ResponseHeader { correlation_id: i32::read(reader)?, unknown_tags: UnknownTags::default() };
         if header_version >= 1 {
-            reader.tagged_fields(&mut header.unknown_tags, |_, _| Ok(false))?;
+            reader.unknown_tags(&mut header.unknown_tags)?;
         }
         Ok(header)
     }
@@ -96,8 +96,7 @@ impl ResponseHeader {
 
 fn write_header_tags(writer: &mut Writer, tags: &UnknownTags, flexible: bool) {
     if flexible {
-        writer.unsigned_varint(tags.len() as u32);
-        writer.unknown_tags(tags, &mut 0, None);
+        writer.unknown_tags(tags);
     }
 }
 

@@ -106,7 +106,8 @@ fn a_list_of_the_shortest_elements_stays_within_the_bound() {
                     let bytes = encode(api, message, value, version);
                     let name = message.table.name.to_owned();
                     let flexible = api.api.flexible(version);
-                    let body = Body { message: name, version, bytes: bytes.clone(), flexible, decoder: *message };
+                    let body =
+                        Body { message: name, version, bytes: bytes.clone(), flexible, decoder: *message };
                     within_bound(&body, &bytes);
                     body.decode(&bytes).unwrap();
                 }

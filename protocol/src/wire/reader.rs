@@ -5,7 +5,9 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::error::{DecodeError, DecodeErrorKind, Place};
+use super::spec::Row;
 use super::tags::UnknownTags;
+use super::types::Field;
 
 /// The longest string, in bytes, that Kafka's string types can say.
 pub(super) const MAX_STRING: usize = i16::MAX as usize;
@@ -187,11 +189,29 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads the field of a row in place.
+    ///
+    /// Out of line, once for each type: inlined into every table, this is most of what the crate compiles to.
+    #[inline(never)]
+    pub(crate) fn field<T: Field>(&mut self, field: &mut T, row: &'static Row) -> Result<(), DecodeError> {
+        self.place = &row.place;
+        *field = T::read(self)?;
+        if field.is_null() && !row.spec.nullable.contains(self.version) {
+            return Err(self.error(DecodeErrorKind::UnexpectedNull));
+        }
+        Ok(())
+    }
+
+    /// Reads the tagged fields that end a structure whose table names none.
+    pub(crate) fn unknown_tags(&mut self, unknown: &mut UnknownTags) -> Result<(), DecodeError> {
+        self.tagged_fields(unknown, &mut |_, _| Ok(false))
+    }
+
     /// Reads the tagged fields that end a structure. `known` reads the tags its table names and says whether it did.
     pub(crate) fn tagged_fields(
         &mut self,
         unknown: &mut UnknownTags,
-        mut known: impl FnMut(u32, &mut Self) -> Result<bool, DecodeError>,
+        known: &mut dyn FnMut(u32, &mut Self) -> Result<bool, DecodeError>,
     ) -> Result<(), DecodeError> {
         let count = self.unsigned_varint()?;
         let mut last: Option<u32> = None;

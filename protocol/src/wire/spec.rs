@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use super::error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
-use super::reader::Reader;
-use super::types::Field;
-use super::writer::Writer;
+use super::error::Place;
 
 /// An inclusive range of versions; empty when `min > max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,28 +101,23 @@ impl FieldSpec {
         self.tag.is_some() && self.versions.contains(version)
     }
 
-    /// Refuses a null that the reader's version doesn't allow.
-    #[inline]
-    pub(crate) fn check_read<T: Field>(&self, value: &T, reader: &Reader<'_>) -> Result<(), DecodeError> {
-        if value.is_null() && !self.nullable.contains(reader.version()) {
-            return Err(reader.error(DecodeErrorKind::UnexpectedNull));
-        }
-        Ok(())
+    /// Whether a value is an error in the versions without the field. (There may be none.)
+    pub(crate) const fn is_strict(&self) -> bool {
+        !self.ignorable && (self.versions.min > 0 || self.versions.max < i16::MAX)
     }
 
-    /// Refuses a null that the writer's version doesn't allow.
-    #[inline]
-    pub(crate) fn check_write<T: Field>(&self, value: &T, writer: &Writer) -> Result<(), EncodeError> {
-        if value.is_null() && !self.nullable.contains(writer.version()) {
-            return Err(writer.error(EncodeErrorKind::NullNotAllowed));
-        }
-        Ok(())
-    }
-
+    /// Whether the field is the one with this tag in `version`.
     pub(crate) const fn has_tag(&self, tag: u32, version: i16) -> bool {
         match self.tag {
             Some(own) => own == tag && self.versions.contains(version),
             None => false,
         }
     }
+}
+
+/// A row of a field table, as far as reading and writing a field need it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) place: Place,
+    pub(crate) spec: FieldSpec,
 }

@@ -61,71 +61,52 @@ macro_rules! wire {
                 let mut message = Self::default();
                 $(
                     if const { $crate::wire::spec!($($($spec)+)?) }.in_line(version) {
-                        reader.place($crate::wire::place!($name, $field));
-                        message.$field = $crate::wire::Field::read(reader)?;
-                        const { $crate::wire::spec!($($($spec)+)?) }.check_read(&message.$field, reader)?;
+                        reader.field(&mut message.$field, $crate::wire::row!($name, $field $(, $($spec)+)?))?;
                     }
                 )*
                 if reader.flexible() {
-                    let mut unknown = $crate::wire::UnknownTags::default();
-                    reader.tagged_fields(&mut unknown, |tag, reader| {
-                        $(
-                            if const { $crate::wire::spec!($($($spec)+)?) }.has_tag(tag, version) {
-                                reader.place($crate::wire::place!($name, $field));
-                                message.$field = $crate::wire::Field::read(reader)?;
-                                const { $crate::wire::spec!($($($spec)+)?) }.check_read(&message.$field, reader)?;
-                                return Ok(true);
-                            }
-                        )*
-                        // A table without tags uses neither.
-                        let _ = (tag, reader, version);
-                        Ok(false)
-                    })?;
-                    message.unknown_tags = unknown;
+                    if const { false $(|| $crate::wire::spec!($($($spec)+)?).tag.is_some())* } {
+                        let mut unknown = $crate::wire::UnknownTags::default();
+                        reader.tagged_fields(&mut unknown, &mut |tag, reader| {
+                            $(
+                                if const { $crate::wire::spec!($($($spec)+)?) }.has_tag(tag, version) {
+                                    reader.field(&mut message.$field, $crate::wire::row!($name, $field $(, $($spec)+)?))?;
+                                    return Ok(true);
+                                }
+                            )*
+                            Ok(false)
+                        })?;
+                        message.unknown_tags = unknown;
+                    } else {
+                        reader.unknown_tags(&mut message.unknown_tags)?;
+                    }
                 }
                 Ok(message)
             }
 
             fn write(&self, writer: &mut $crate::wire::Writer) -> Result<(), $crate::wire::EncodeError> {
                 let version = writer.version();
-                let mut tags = self.unknown_tags.len() as u32;
                 $(
-                    let spec = const { $crate::wire::spec!($($($spec)+)?) };
-                    if spec.in_line(version) {
-                        writer.place($crate::wire::place!($name, $field));
-                        spec.check_write(&self.$field, writer)?;
-                        $crate::wire::Field::write(&self.$field, writer)?;
-                    } else if (spec.tag.is_some() || !spec.ignorable)
+                    if const { $crate::wire::spec!($($($spec)+)?) }.in_line(version) {
+                        writer.field(&self.$field, $crate::wire::row!($name, $field $(, $($spec)+)?))?;
+                    } else if const { $crate::wire::spec!($($($spec)+)?).is_strict() }
+                        && !const { $crate::wire::spec!($($($spec)+)?) }.tagged(version)
                         && self.$field != $crate::wire::default_of!($type $(, $default)?)
                     {
-                        if spec.tagged(version) {
-                            tags += 1;
-                        } else if !spec.ignorable {
-                            writer.place($crate::wire::place!($name, $field));
-                            return Err(writer.error($crate::wire::EncodeErrorKind::UnsupportedField));
-                        }
+                        return Err(writer.unsupported($crate::wire::row!($name, $field $(, $($spec)+)?)));
                     }
                 )*
                 if writer.flexible() {
-                    writer.unsigned_varint(tags);
-                    if tags > 0 {
-                        let mut next_unknown = 0;
-                        $(
-                            let spec = const { $crate::wire::spec!($($($spec)+)?) };
-                            if let Some(tag) = spec.tag
-                                && spec.tagged(version)
-                                && self.$field != $crate::wire::default_of!($type $(, $default)?)
-                            {
-                                writer.unknown_tags(&self.unknown_tags, &mut next_unknown, Some(tag));
-                                writer.place($crate::wire::place!($name, $field));
-                                spec.check_write(&self.$field, writer)?;
-                                writer.tagged_field(tag, |writer| {
-                                    $crate::wire::Field::write(&self.$field, writer)
-                                })?;
-                            }
-                        )*
-                        writer.unknown_tags(&self.unknown_tags, &mut next_unknown, None);
-                    }
+                    let mut tags = writer.tagged_fields(&self.unknown_tags);
+                    $(
+                        if const { $crate::wire::spec!($($($spec)+)?).tag.is_some() }
+                            && const { $crate::wire::spec!($($($spec)+)?) }.tagged(version)
+                            && self.$field != $crate::wire::default_of!($type $(, $default)?)
+                        {
+                            tags.field(&self.$field, $crate::wire::row!($name, $field $(, $($spec)+)?))?;
+                        }
+                    )*
+                    tags.finish();
                 }
                 Ok(())
             }
@@ -135,7 +116,7 @@ macro_rules! wire {
         impl $crate::reflect::Table for $name {
             const FIELDS: &'static [$crate::reflect::FieldRow] = &[$(
                 $crate::reflect::FieldRow {
-                    name: stringify!($field),
+                    name: $crate::wire::field_name(stringify!($field)),
                     spec: $crate::wire::spec!($($($spec)+)?),
                     kind: <$type as $crate::reflect::Reflect>::KIND,
                     default: || $crate::reflect::Reflect::to_value(
@@ -150,7 +131,9 @@ macro_rules! wire {
 
             fn set_field(&mut self, name: &str, value: $crate::reflect::Value) -> Result<(), $crate::reflect::Mismatch> {
                 match name {
-                    $(stringify!($field) => self.$field = $crate::reflect::Reflect::from_value(value)?,)*
+                    $(own if own == $crate::wire::field_name(stringify!($field)) => {
+                        self.$field = $crate::reflect::Reflect::from_value(value)?;
+                    })*
                     _ => return Err($crate::reflect::Mismatch::new(concat!("no such field in ", stringify!($name)))),
                 }
                 Ok(())
@@ -196,6 +179,14 @@ macro_rules! nullable_struct {
     };
 }
 
+/// A field's name as Kafka spells it: Rust's source says `r#match` for `match`.
+pub(crate) const fn field_name(source: &'static str) -> &'static str {
+    match source.as_bytes() {
+        [b'r', b'#', ..] => source.split_at(2).1,
+        _ => source,
+    }
+}
+
 /// The constant behind a field's bracket.
 macro_rules! spec {
     () => { $crate::wire::FieldSpec::PLAIN };
@@ -220,10 +211,15 @@ macro_rules! spec {
     (@ $spec:expr; tag $tag:literal $(, $($rest:tt)*)?) => { $crate::wire::spec!(@ $spec.tag($tag); $($($rest)*)?) };
 }
 
-/// A field's name for errors, as one static.
-macro_rules! place {
-    ($name:ident, $field:ident) => {
-        &const { $crate::wire::Place { message: stringify!($name), field: stringify!($field) } }
+/// A field's name, for errors, and its bracket, as one static.
+macro_rules! row {
+    ($name:ident, $field:ident $(, $($spec:tt)+)?) => {
+        &const {
+            $crate::wire::Row {
+                place: $crate::wire::Place { message: stringify!($name), field: $crate::wire::field_name(stringify!($field)) },
+                spec: $crate::wire::spec!($($($spec)+)?),
+            }
+        }
     };
 }
 
@@ -238,7 +234,8 @@ macro_rules! default_of {
 
 /// Ties a request to its key, its versions and its response.
 ///
-/// The versions from `unstable` on, where it is said, have bytes but are never negotiated.
+/// Not every version with bytes is negotiated: those from `unstable` on Kafka may still change; `negotiable` names the
+/// ones that a client may send where others are for brokers alone or were only tried out.
 macro_rules! api {
     ($key:ident: $request:ident => $response:ident, versions $min:literal ..= $max:literal, flexible none) => {
         // No version is as new as this.
@@ -248,14 +245,15 @@ macro_rules! api {
         $key:ident: $request:ident => $response:ident,
         versions $min:literal ..= $max:literal,
         flexible $flexible:literal .. $(,
-        unstable $unstable:literal ..)?
+        unstable $unstable:literal ..)? $(,
+        negotiable $first:literal ..= $last:literal)?
     ) => {
         impl $crate::api::Request for $request {
             const API: $crate::api::Api = $crate::api::Api::new(
                 $crate::api::ApiKey::$key,
                 $crate::wire::VersionRange::new($min, $max),
                 $flexible,
-            )$(.unstable_from($unstable))?;
+            )$(.unstable_from($unstable))?$(.negotiating($first, $last))?;
             type Response = $response;
         }
 
@@ -265,4 +263,4 @@ macro_rules! api {
     };
 }
 
-pub(crate) use {api, default_of, nullable_struct, place, spec, wire};
+pub(crate) use {api, default_of, nullable_struct, row, spec, wire};

@@ -6,7 +6,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::error::{EncodeError, EncodeErrorKind, Place};
 use super::reader::MAX_STRING;
+use super::spec::Row;
 use super::tags::UnknownTags;
+use super::types::Field;
 
 /// Byte fields from this length on are spliced into the frame instead of copied; below, a copy is cheaper than one
 /// more slice of a vectored write.
@@ -193,18 +195,25 @@ impl Writer {
         }
     }
 
-    /// A tagged field: tag, size, content.
-    pub(crate) fn tagged_field(
-        &mut self,
-        tag: u32,
-        content: impl FnOnce(&mut Self) -> Result<(), EncodeError>,
-    ) -> Result<(), EncodeError> {
-        self.unsigned_varint(tag);
-        let start = self.buf.len();
-        self.tag_depth += 1;
-        content(self)?;
-        self.tag_depth -= 1;
-        // The size goes in front of the content, which moves by the one or two bytes that the size takes.
+    /// Writes the field of a row. Out of line for the reason that `Reader::field` is.
+    #[inline(never)]
+    pub(crate) fn field<T: Field>(&mut self, field: &T, row: &'static Row) -> Result<(), EncodeError> {
+        self.place = &row.place;
+        if field.is_null() && !row.spec.nullable.contains(self.version) {
+            return Err(self.error(EncodeErrorKind::NullNotAllowed));
+        }
+        field.write(self)
+    }
+
+    /// The error for a value that the version has no field for.
+    #[cold]
+    pub(crate) fn unsupported(&mut self, row: &'static Row) -> EncodeError {
+        self.place = &row.place;
+        self.error(EncodeErrorKind::UnsupportedField)
+    }
+
+    /// Puts the size of what was written from `start` on in front of it, which moves by the bytes that the size takes.
+    fn prefix(&mut self, start: usize) -> Result<(), EncodeError> {
         let size = self.buf.len() - start;
         let Ok(size_on_wire) = u32::try_from(size) else {
             return Err(self.error(EncodeErrorKind::TooLong(size)));
@@ -214,15 +223,71 @@ impl Writer {
         Ok(())
     }
 
-    /// The unknown tags below `limit`, or all, from `next` on; `next` moves past what was written.
-    pub(crate) fn unknown_tags(&mut self, unknown: &UnknownTags, next: &mut usize, limit: Option<u32>) {
-        while let Some((tag, content)) = unknown.as_slice().get(*next)
-            && limit.is_none_or(|limit| *tag < limit)
-        {
-            self.unsigned_varint(*tag);
-            self.unsigned_varint(content.len() as u32);
-            self.raw(content);
-            *next += 1;
+    /// Begins the tagged fields that end a structure.
+    pub(crate) fn tagged_fields<'w>(&'w mut self, unknown: &'w UnknownTags) -> TaggedFields<'w> {
+        self.tag_depth += 1;
+        TaggedFields {
+            start: self.buf.len(),
+            count: unknown.len() as u32,
+            writer: self,
+            unknown: unknown.as_slice(),
         }
+    }
+
+    /// All tagged fields of a structure that has no others than these.
+    pub(crate) fn unknown_tags(&mut self, unknown: &UnknownTags) {
+        self.tagged_fields(unknown).finish();
+    }
+}
+
+/// The tagged fields of a structure as they are written: known ones in the order of their tags, unknown ones between.
+pub(crate) struct TaggedFields<'w> {
+    writer: &'w mut Writer,
+    /// Where the first of them begins.
+    start: usize,
+    count: u32,
+    /// Those that are not written yet.
+    unknown: &'w [(u32, Bytes)],
+}
+
+impl TaggedFields<'_> {
+    /// Writes a field that its table names: tag, size, content.
+    #[inline(never)]
+    pub(crate) fn field<T: Field>(&mut self, field: &T, row: &'static Row) -> Result<(), EncodeError> {
+        let tag = row.spec.tag.unwrap_or_default();
+        self.unknown_below(tag);
+        self.writer.unsigned_varint(tag);
+        let start = self.writer.buf.len();
+        self.writer.field(field, row)?;
+        self.count += 1;
+        self.writer.prefix(start)
+    }
+
+    /// Writes what is left of the unknown ones, and how many there are in all.
+    pub(crate) fn finish(mut self) {
+        while let [next, rest @ ..] = self.unknown {
+            self.write_unknown(next);
+            self.unknown = rest;
+        }
+        let len = self.writer.buf.len() - self.start;
+        self.writer.unsigned_varint(self.count);
+        // The count goes in front.
+        self.writer.buf[self.start..].rotate_left(len);
+        self.writer.tag_depth -= 1;
+    }
+
+    fn unknown_below(&mut self, tag: u32) {
+        while let [next, rest @ ..] = self.unknown
+            && next.0 < tag
+        {
+            self.write_unknown(next);
+            self.unknown = rest;
+        }
+    }
+
+    fn write_unknown(&mut self, (tag, content): &(u32, Bytes)) {
+        self.writer.unsigned_varint(*tag);
+        self.writer.unsigned_varint(content.len() as u32);
+        self.writer.raw(content);
     }
 }

@@ -91,13 +91,23 @@ impl Harm {
     /// Waits until every replica of `topic` is in sync again, so that any one node may fail next.
     pub async fn in_sync(&self, kafka: &Kafka, topic: &str) {
         let in_sync = |topic: &Topic| {
-            topic.partitions.iter().all(|partition| partition.isr.len() == partition.replicas.len()).then_some(())
+            topic
+                .partitions
+                .iter()
+                .all(|partition| partition.isr.len() == partition.replicas.len())
+                .then_some(())
         };
         self.topic(kafka, topic, "is not in sync", in_sync).await;
     }
 
     /// Asks for metadata until `wanted` finds something in it.
-    async fn topic<T>(&self, kafka: &Kafka, name: &str, not: &str, wanted: impl Fn(&Topic) -> Option<T>) -> T {
+    async fn topic<T>(
+        &self,
+        kafka: &Kafka,
+        name: &str,
+        not: &str,
+        wanted: impl Fn(&Topic) -> Option<T>,
+    ) -> T {
         let deadline = Instant::now() + PATIENCE;
         let in_use = kafka.client().topics_in_use();
         in_use.add(name);
@@ -106,7 +116,9 @@ impl Harm {
             kafka.client().refresh_metadata();
             let update = tokio::time::timeout_at(deadline.into(), updates.changed()).await;
             let cluster = updates.borrow_and_update().clone();
-            update.unwrap_or_else(|_| panic!("{name} {not}: {:?}", cluster.topic(name))).expect("the handle is alive");
+            update
+                .unwrap_or_else(|_| panic!("{name} {not}: {:?}", cluster.topic(name)))
+                .expect("the handle is alive");
             if let Some(found) = cluster.topic(name).and_then(|topic| wanted(topic)) {
                 return found;
             }

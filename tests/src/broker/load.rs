@@ -13,6 +13,9 @@ use super::run::{Dice, within};
 /// How often each task sends a few records.
 const PACE: Duration = Duration::from_millis(4);
 
+/// How many records of a task may be without an outcome, so that what is slow does not pile up.
+const PENDING: usize = 500;
+
 /// What is sent.
 #[derive(Clone, Debug)]
 pub struct Mix {
@@ -29,12 +32,22 @@ pub struct Mix {
 /// Tasks that send numbered records to random partitions until they are told to stop, and note what became of each.
 #[derive(Debug)]
 pub struct Load {
+    kafka: Kafka,
+    topic: String,
     ledger: Arc<Ledger>,
     stop: watch::Sender<bool>,
-    acknowledged: watch::Receiver<Vec<u64>>,
+    counts: watch::Receiver<Vec<Counts>>,
     failures: mpsc::UnboundedReceiver<(Id, Error)>,
     producers: Vec<Producer>,
     tasks: Vec<JoinHandle<()>>,
+}
+
+/// Records of a partition.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    /// Without an outcome.
+    pending: u64,
+    acknowledged: u64,
 }
 
 /// What a task has.
@@ -44,7 +57,8 @@ struct Task {
     producer: Producer,
     dice: Dice,
     stop: watch::Receiver<bool>,
-    notes: mpsc::UnboundedSender<(Id, TopicPartition, ottla::Delivery)>,
+    counts: Arc<watch::Sender<Vec<Counts>>>,
+    notes: mpsc::Sender<(Id, TopicPartition, ottla::Delivery)>,
 }
 
 impl Load {
@@ -52,27 +66,32 @@ impl Load {
     pub fn start(kafka: &Kafka, options: &ProducerOptions, mix: &Mix, dice: &mut Dice) -> Load {
         let ledger = Arc::new(Ledger::default());
         let (stop, stopped) = watch::channel(false);
-        let (acknowledged, seen) = watch::channel(vec![0; mix.partitions as usize]);
-        let acknowledged = Arc::new(acknowledged);
+        let (counts, seen) = watch::channel(vec![Counts::default(); mix.partitions as usize]);
+        let counts = Arc::new(counts);
         let (failed, failures) = mpsc::unbounded_channel();
         let (mut producers, mut tasks) = (Vec::new(), Vec::new());
         for number in 0..mix.tasks {
             if number % 2 == 0 {
                 producers.push(kafka.producer(options.clone()).expect("valid options"));
             }
-            let (notes, noted) = mpsc::unbounded_channel();
+            let (notes, noted) = mpsc::channel(PENDING);
             let producer = producers.last().expect("one was just made").clone();
             let dice = Dice::seeded(dice.next());
-            let task = Task { number, mix: mix.clone(), producer, dice, stop: stopped.clone(), notes };
+            let (stop, mix, shared) = (stopped.clone(), mix.clone(), Arc::clone(&counts));
+            let task = Task { number, mix, producer, dice, stop, counts: shared, notes };
             tasks.push(tokio::spawn(task.send()));
-            tasks.push(tokio::spawn(note(
-                noted,
-                Arc::clone(&ledger),
-                Arc::clone(&acknowledged),
-                failed.clone(),
-            )));
+            tasks.push(tokio::spawn(note(noted, Arc::clone(&ledger), Arc::clone(&counts), failed.clone())));
         }
-        Load { ledger, stop, acknowledged: seen, failures, producers, tasks }
+        Load {
+            kafka: kafka.clone(),
+            topic: mix.topic.clone(),
+            ledger,
+            stop,
+            counts: seen,
+            failures,
+            producers,
+            tasks,
+        }
     }
 
     /// What was sent, and what readers note.
@@ -80,18 +99,18 @@ impl Load {
         &self.ledger
     }
 
-    /// How many records of each partition were acknowledged so far.
-    pub fn acknowledged(&self) -> Vec<u64> {
-        self.acknowledged.borrow().clone()
-    }
-
-    /// Waits until so many more records of every partition are acknowledged; fails the test after `limit`.
+    /// Waits until more records of every partition are acknowledged than are on their way now, by `count`; fails the test
+    /// after `limit`.
     pub async fn advance(&self, count: u64, limit: Duration) {
-        let goal: Vec<u64> = self.acknowledged().iter().map(|now| now + count).collect();
-        let mut acknowledged = self.acknowledged.clone();
-        let reached = acknowledged.wait_for(|now| now.iter().zip(&goal).all(|(now, goal)| now >= goal));
+        let mut counts = self.counts.clone();
+        let goal: Vec<u64> =
+            counts.borrow().iter().map(|now| now.acknowledged + now.pending + count).collect();
+        let reached =
+            counts.wait_for(|now| now.iter().zip(&goal).all(|(now, goal)| now.acknowledged >= *goal));
         if tokio::time::timeout(limit, reached).await.is_err() {
-            panic!("not all partitions advanced to {goal:?} within {limit:?}: {:?}", self.acknowledged());
+            let (counts, cluster) = (self.counts.borrow(), self.kafka.client().cluster());
+            let topic = cluster.topic(&self.topic);
+            panic!("not all partitions advanced to {goal:?} within {limit:?}: {counts:?}, {topic:#?}");
         }
     }
 
@@ -129,28 +148,31 @@ impl Task {
                 let record = Record::new(&self.mix.topic).partition(partition).value(&value);
                 let delivery = self.producer.send(record).await;
                 let delivery = delivery.unwrap_or_else(|error| panic!("send: {error}"));
+                self.counts.send_modify(|counts| counts[partition as usize].pending += 1);
                 let partition = TopicPartition { topic: self.mix.topic.as_str().into(), partition };
-                self.notes.send((id, partition, delivery)).expect("the notes are taken to the end");
+                self.notes.send((id, partition, delivery)).await.expect("the notes are taken to the end");
             }
         }
     }
 }
 
 async fn note(
-    mut noted: mpsc::UnboundedReceiver<(Id, TopicPartition, ottla::Delivery)>,
+    mut noted: mpsc::Receiver<(Id, TopicPartition, ottla::Delivery)>,
     ledger: Arc<Ledger>,
-    acknowledged: Arc<watch::Sender<Vec<u64>>>,
+    counts: Arc<watch::Sender<Vec<Counts>>>,
     failed: mpsc::UnboundedSender<(Id, Error)>,
 ) {
     while let Some((id, partition, delivery)) = noted.recv().await {
         let delivery = delivery.await;
         ledger.delivery(id, partition.clone(), &delivery);
-        match delivery {
-            Ok(_) => acknowledged.send_modify(|counts| counts[partition.partition as usize] += 1),
-            Err(error) => {
-                // The load may be gone by now.
-                let _ = failed.send((id, error));
-            }
+        counts.send_modify(|counts| {
+            let counts = &mut counts[partition.partition as usize];
+            counts.pending -= 1;
+            counts.acknowledged += u64::from(delivery.is_ok());
+        });
+        if let Err(error) = delivery {
+            // The load may be gone by now.
+            let _ = failed.send((id, error));
         }
     }
 }

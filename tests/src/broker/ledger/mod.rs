@@ -22,7 +22,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
@@ -155,14 +155,29 @@ pub struct Ledger {
 #[derive(Debug, Default)]
 struct Pages {
     sent: Vec<Sent>,
+    acknowledged: usize,
     read: Vec<Read>,
+    /// Where something was read.
+    places: HashSet<(TopicPartition, i64)>,
     broken: Vec<String>,
+}
+
+impl Pages {
+    fn sent(&mut self, sent: Sent) {
+        self.acknowledged += usize::from(matches!(sent.outcome, Outcome::Acknowledged { .. }));
+        self.sent.push(sent);
+    }
+
+    fn read(&mut self, read: Read) {
+        self.places.insert((read.partition.clone(), read.offset));
+        self.read.push(read);
+    }
 }
 
 impl Ledger {
     /// Notes what became of a record.
     pub fn sent(&self, id: Id, partition: TopicPartition, outcome: Outcome) {
-        self.pages().sent.push(Sent { id, partition, outcome });
+        self.pages().sent(Sent { id, partition, outcome });
     }
 
     /// Notes a delivery's outcome. A record that failed is noted for `partition`.
@@ -181,7 +196,7 @@ impl Ledger {
         let mut pages = self.pages();
         for record in records {
             match Read::of(reader, record) {
-                Ok(read) => pages.read.push(read),
+                Ok(read) => pages.read(read),
                 Err(what) => pages.broken.push(what),
             }
         }
@@ -189,14 +204,12 @@ impl Ledger {
 
     /// How many records were acknowledged so far.
     pub fn acknowledged(&self) -> usize {
-        let acknowledged = |sent: &&Sent| matches!(sent.outcome, Outcome::Acknowledged { .. });
-        self.pages().sent.iter().filter(acknowledged).count()
+        self.pages().acknowledged
     }
 
     /// How many different places of the log were read so far.
     pub fn distinct_reads(&self) -> usize {
-        let pages = self.pages();
-        pages.read.iter().map(|read| (&read.partition, read.offset)).collect::<BTreeSet<_>>().len()
+        self.pages().places.len()
     }
 
     /// [`check`] of what was noted; every record is to be read once.

@@ -155,7 +155,9 @@ fn a_ledger_judges_by_what_its_user_promises() {
     ledger.sent(id(0), at(0), Outcome::Acknowledged { offset: Some(0) });
     assert_eq!((ledger.acknowledged(), ledger.distinct_reads()), (1, 0));
     assert_eq!(ledger.exactly_once().len(), 1);
-    ledger.pages().read.extend([read(0, 0), read(0, 0)]);
+    for _ in 0..2 {
+        ledger.pages().read(read(0, 0));
+    }
     assert_eq!(ledger.distinct_reads(), 1);
     assert_eq!(ledger.exactly_once(), ["read twice: 1#0 at t-0 offset 0 by readers 7 and 7"]);
     assert_eq!(ledger.at_least_once(), [""; 0]);

@@ -1,0 +1,39 @@
+//! AddOffsetsToTxn: tells the transaction coordinator that the transaction will commit offsets of a group.
+//!
+//! The coordinator adds the partition of `__consumer_offsets` that holds the group; then TxnOffsetCommit takes the
+//! offsets to the group's own coordinator. With transaction version 2 clients don't send this: TxnOffsetCommit does
+//! both.
+//!
+//! By version: 2 answers `PRODUCER_FENCED` where older ones answer `INVALID_PRODUCER_EPOCH`; 4 may answer
+//! `TRANSACTION_ABORTABLE`.
+//!
+//! Sources: KIP-98 (transactions), KIP-588 (`PRODUCER_FENCED`), KIP-890 (`TRANSACTION_ABORTABLE`).
+
+use crate::error_code::ErrorCode;
+use crate::wire::{api, wire};
+
+api!(ADD_OFFSETS_TO_TXN: AddOffsetsToTxnRequest => AddOffsetsToTxnResponse, versions 0..=4, flexible 3..);
+
+wire! {
+    /// Announces a group's offsets.
+    pub struct AddOffsetsToTxnRequest {
+        /// The producer's transactional id; `TRANSACTIONAL_ID_AUTHORIZATION_FAILED` if it may not write with it,
+        /// `NOT_COORDINATOR` if another broker takes care of it by now.
+        transactional_id: String,
+        /// The producer's id; `INVALID_PRODUCER_ID_MAPPING` if the transactional id has another one.
+        producer_id: i64,
+        /// The producer's epoch; `PRODUCER_FENCED` or `INVALID_PRODUCER_EPOCH` if a newer producer took over.
+        producer_epoch: i16,
+        /// The group; `GROUP_AUTHORIZATION_FAILED` if the producer may not read with it.
+        group_id: String,
+    }
+
+    /// Whether the group is in.
+    pub struct AddOffsetsToTxnResponse {
+        /// How long the quota holds the client back, in milliseconds.
+        throttle_time_ms: i32,
+        /// `CONCURRENT_TRANSACTIONS` while the transaction before is being ended (ask again), `INVALID_TXN_STATE`,
+        /// `COORDINATOR_LOAD_IN_PROGRESS`, and those that the request's fields name.
+        error_code: ErrorCode,
+    }
+}

@@ -1,0 +1,60 @@
+//! DescribeUserScramCredentials: which users have SCRAM credentials, and of what kind; the credentials nobody gets.
+//!
+//! Any broker takes it; the client needs Describe on the cluster. Mechanisms: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512.
+//!
+//! Sources: KIP-554.
+
+use crate::error_code::ErrorCode;
+use crate::wire::{api, wire};
+
+api!(
+    DESCRIBE_USER_SCRAM_CREDENTIALS: DescribeUserScramCredentialsRequest => DescribeUserScramCredentialsResponse,
+    versions 0..=0,
+    flexible 0..
+);
+
+wire! {
+    /// Asks for users.
+    pub struct DescribeUserScramCredentialsRequest {
+        /// The users; null or empty for all.
+        users: Option<Vec<UserName>> = Some(Vec::new()),
+    }
+
+    /// A user.
+    pub struct UserName {
+        /// The name; `DUPLICATE_RESOURCE` if it comes twice.
+        name: String,
+    }
+
+    /// The users.
+    pub struct DescribeUserScramCredentialsResponse {
+        /// How long the quota holds the client back, in milliseconds.
+        throttle_time_ms: i32,
+        /// What concerns all, such as `CLUSTER_AUTHORIZATION_FAILED`.
+        error_code: ErrorCode,
+        /// What the broker says about that.
+        error_message: Option<String> = Some(String::new()),
+        /// A result for each user.
+        results: Vec<DescribeUserScramCredentialsResult>,
+    }
+
+    /// A user's credentials.
+    pub struct DescribeUserScramCredentialsResult {
+        /// The user's name.
+        user: String,
+        /// `RESOURCE_NOT_FOUND` if the user has none, `DUPLICATE_RESOURCE`.
+        error_code: ErrorCode,
+        /// What the broker says about an error.
+        error_message: Option<String> = Some(String::new()),
+        /// The credentials, at most one for each mechanism.
+        credential_infos: Vec<CredentialInfo>,
+    }
+
+    /// What may be known of a credential.
+    pub struct CredentialInfo {
+        /// The mechanism.
+        mechanism: i8,
+        /// How often it hashes the password.
+        iterations: i32,
+    }
+}

@@ -1,0 +1,71 @@
+//! IncrementalAlterConfigs: changes single settings of topics, brokers and other resources; the rest stay as they
+//! are.
+//!
+//! Requests about one broker, or its loggers, go to that broker, others to any. All changes of a resource happen or
+//! none does. Resource types are those of [`describe_configs`](super::describe_configs).
+//!
+//! By version: 1 is flexible.
+//!
+//! Sources: KIP-339 (the API), KIP-412 (loggers), KIP-714 (client metrics), KIP-848 (groups).
+
+use crate::error_code::ErrorCode;
+use crate::wire::{api, wire};
+
+api!(
+    INCREMENTAL_ALTER_CONFIGS: IncrementalAlterConfigsRequest => IncrementalAlterConfigsResponse,
+    versions 0..=1,
+    flexible 1..
+);
+
+wire! {
+    /// The changes; each resource succeeds or fails by itself.
+    pub struct IncrementalAlterConfigsRequest {
+        /// The resources; one that stands here twice is answered with `INVALID_REQUEST`.
+        resources: Vec<AlterConfigsResource>,
+        /// Only checks whether the changes would do.
+        validate_only: bool,
+    }
+
+    /// A resource and what changes there.
+    pub struct AlterConfigsResource {
+        /// Its type; `INVALID_REQUEST` for one that the broker can't set.
+        resource_type: i8,
+        /// Its name; empty for the defaults of all brokers.
+        resource_name: String,
+        /// The changes; `INVALID_REQUEST` if two are of the same setting.
+        configs: Vec<AlterableConfig>,
+    }
+
+    /// A change.
+    pub struct AlterableConfig {
+        /// The setting's name; `INVALID_CONFIG` if there is none such.
+        name: String,
+        /// 0 sets the value, 1 goes back to the default, 2 appends to a list, 3 takes from it; the last two are
+        /// `INVALID_CONFIG` for what isn't a list.
+        config_operation: i8,
+        /// The value, or list elements with commas between; `INVALID_REQUEST` if null, except to go back to the
+        /// default.
+        value: Option<String> = Some(String::new()),
+    }
+
+    /// What became of the resources.
+    pub struct IncrementalAlterConfigsResponse {
+        /// How long the quota holds the client back, in milliseconds.
+        throttle_time_ms: i32,
+        /// A result for each resource.
+        responses: Vec<AlterConfigsResourceResponse>,
+    }
+
+    /// What became of one resource.
+    pub struct AlterConfigsResourceResponse {
+        /// What the request's fields name, `UNKNOWN_TOPIC_OR_PARTITION`, `POLICY_VIOLATION`, or without AlterConfigs
+        /// on the resource `TOPIC_`, `GROUP_` or `CLUSTER_AUTHORIZATION_FAILED`.
+        error_code: ErrorCode,
+        /// What the broker says about an error.
+        error_message: Option<String> = Some(String::new()),
+        /// The resource's type.
+        resource_type: i8,
+        /// The resource's name.
+        resource_name: String,
+    }
+}

@@ -1,0 +1,43 @@
+//! ListGroups: the groups that a broker coordinates. Whoever wants all groups of a cluster asks every broker.
+//!
+//! By version: 1 brings the throttle time; 4 filters by state and answers it; 5 does likewise with the type.
+//!
+//! Sources: KIP-40 (the API), KIP-518 (states), KIP-848 (types).
+
+use crate::error_code::ErrorCode;
+use crate::wire::{api, wire};
+
+api!(LIST_GROUPS: ListGroupsRequest => ListGroupsResponse, versions 0..=5, flexible 3..);
+
+wire! {
+    /// Asks for the groups of a broker.
+    pub struct ListGroupsRequest {
+        /// The states of interest, such as `Stable`; empty for all. One that the broker doesn't know matches nothing.
+        [4..] states_filter: Vec<String>,
+        /// The types of interest, such as `classic` or `consumer`; empty for all.
+        [5..] types_filter: Vec<String>,
+    }
+
+    /// The groups of a broker.
+    pub struct ListGroupsResponse {
+        /// How long the quota holds the client back, in milliseconds.
+        [1.., ignorable] throttle_time_ms: i32,
+        /// `COORDINATOR_LOAD_IN_PROGRESS` while the broker may not know all of its groups yet, or
+        /// `COORDINATOR_NOT_AVAILABLE`.
+        error_code: ErrorCode,
+        /// The groups that the client may describe; the others are left out silently.
+        groups: Vec<ListedGroup>,
+    }
+
+    /// A group.
+    pub struct ListedGroup {
+        /// The group's name.
+        group_id: String,
+        /// The protocol type of its members, such as `consumer`; empty for a group that only commits offsets.
+        protocol_type: String,
+        /// Its state, in the words of its type.
+        [4.., ignorable] group_state: String,
+        /// Its type: which protocol rules it.
+        [5.., ignorable] group_type: String,
+    }
+}

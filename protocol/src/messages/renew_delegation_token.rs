@@ -1,0 +1,51 @@
+//! RenewDelegationToken: lets a token live longer. Only its owner and its renewers may; any broker passes it on.
+//!
+//! By version: 0, which Kafka 4.0 removed, looks like 1; 2 is flexible.
+//!
+//! Sources: KIP-48 (delegation tokens), KIP-896 (removed version).
+
+use crate::error_code::ErrorCode;
+use crate::wire::{Secret, api, wire};
+
+api!(
+    RENEW_DELEGATION_TOKEN: RenewDelegationTokenRequest => RenewDelegationTokenResponse,
+    versions 0..=2,
+    flexible 2..
+);
+
+wire! {
+    /// Asks for more time.
+    pub struct RenewDelegationTokenRequest {
+        /// The token's HMAC; `DELEGATION_TOKEN_NOT_FOUND` if no token has it.
+        hmac: Secret,
+        /// Milliseconds from now; negative for `delegation.token.expiry.time.ms`. Never beyond the token's last
+        /// moment.
+        renew_period_ms: i64,
+    }
+
+    /// The token's new end.
+    pub struct RenewDelegationTokenResponse {
+        /// `DELEGATION_TOKEN_EXPIRED`, `DELEGATION_TOKEN_OWNER_MISMATCH` if the client is neither owner nor renewer,
+        /// `DELEGATION_TOKEN_AUTH_DISABLED`, `DELEGATION_TOKEN_REQUEST_NOT_ALLOWED` on a connection without
+        /// authentication or with a token itself.
+        error_code: ErrorCode,
+        /// When it ends now, in milliseconds since 1970.
+        expiry_timestamp_ms: i64,
+        /// How long the quota holds the client back, in milliseconds.
+        throttle_time_ms: i32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_hmac() {
+        let hmac = Secret::from(Bytes::from_static(b"hunter2"));
+        let request = RenewDelegationTokenRequest { hmac, ..Default::default() };
+        assert!(format!("{request:?}").contains("hmac: Secret(..), renew_period_ms: 0"));
+    }
+}

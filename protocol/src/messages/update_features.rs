@@ -1,0 +1,61 @@
+//! UpdateFeatures: raises or lowers the cluster's feature levels, such as `metadata.version` and `group.version`.
+//! Goes to the controller; brokers pass it on.
+//!
+//! Versions: 1 replaces the flag that allows downgrades by the kind of change, and adds the dry run; 2 changes all
+//! features or none and answers one error for all of them.
+//!
+//! Sources: KIP-584 (feature levels), KIP-778 (kinds of change, dry run), KIP-1022 (one result for all).
+
+use crate::error_code::ErrorCode;
+use crate::wire::{api, wire};
+
+api!(UPDATE_FEATURES: UpdateFeaturesRequest => UpdateFeaturesResponse, versions 0..=2, flexible 0..);
+
+wire! {
+    /// The levels to set.
+    pub struct UpdateFeaturesRequest {
+        /// How long the controller may take, in milliseconds; then it answers `REQUEST_TIMED_OUT`.
+        timeout_ms: i32 = 60_000,
+        /// The changes, one for each feature.
+        feature_updates: Vec<FeatureUpdateKey>,
+        /// Only checks whether the changes are possible.
+        [1..] validate_only: bool,
+    }
+
+    /// A feature's new level.
+    pub struct FeatureUpdateKey {
+        /// The feature's name; one that the controller doesn't know is answered with `INVALID_UPDATE_VERSION`.
+        feature: String,
+        /// The level that all nodes use from now on; below 1 switches the feature off. `INVALID_UPDATE_VERSION` if a
+        /// node of the cluster doesn't support it or another feature's level forbids it.
+        max_version_level: i16,
+        /// Whether the level may be lower than now; without it, lowering is answered with `INVALID_UPDATE_VERSION`.
+        [..=0] allow_downgrade: bool,
+        /// 1 allows only raising; 2 also lowering that loses no metadata; 3 also lowering that does. What goes further
+        /// is answered with `INVALID_UPDATE_VERSION`.
+        [1..] upgrade_type: i8 = 1,
+    }
+
+    /// What became of the changes.
+    pub struct UpdateFeaturesResponse {
+        /// How long a quota delays the client, in milliseconds.
+        throttle_time_ms: i32,
+        /// `CLUSTER_AUTHORIZATION_FAILED`, `NOT_CONTROLLER`, `REQUEST_TIMED_OUT`; from version 2 on also the error of
+        /// the first impossible change, and then nothing has changed.
+        error_code: ErrorCode,
+        /// The same in words.
+        error_message: Option<String> = Some(String::new()),
+        /// What became of each change, up to version 1.
+        [..=1, ignorable] results: Vec<UpdatableFeatureResult>,
+    }
+
+    /// What became of one change.
+    pub struct UpdatableFeatureResult {
+        /// The feature's name.
+        feature: String,
+        /// `INVALID_UPDATE_VERSION`, or `FEATURE_UPDATE_FAILED` where the controller couldn't record the change.
+        error_code: ErrorCode,
+        /// The same in words.
+        error_message: Option<String> = Some(String::new()),
+    }
+}
