@@ -163,24 +163,72 @@ impl Batch {
             ErrorKind::Timeout,
             format!("{} records for {partition} not delivered within {} ms", self.count, timeout.as_millis()),
         );
-        match self.last_error.as_ref().or(trouble) {
-            Some(last) => error.with_cause(last.clone()),
-            None => error,
-        }
+        error.with_cause(match self.last_error.as_ref().or(trouble) {
+            Some(last) => last.clone(),
+            None if self.tries > 0 => {
+                Error::new(ErrorKind::Timeout, "the leader has not answered the produce request yet")
+            }
+            None => Error::new(ErrorKind::Timeout, "they waited for earlier records to be written"),
+        })
     }
 }
+
+const LONGEST_VARLONG: usize = 10;
 
 fn halves(sealed: &SealedBatch) -> Result<[BatchBuilder; 2], RecordError> {
     let first = sealed.count().div_ceil(2);
     let mut cursor = sealed.cursor()?;
-    let limit = sealed.uncompressed_size();
+    // A half has its own first timestamp, to which the distances of the others may take more bytes to write.
+    let limit = sealed.uncompressed_size() + LONGEST_VARLONG * sealed.count();
     let mut builders = [BatchBuilder::new(limit), BatchBuilder::new(limit)];
     let mut at = 0;
     while let Some(record) = cursor.next_ref()? {
         let builder = &mut builders[usize::from(at >= first)];
-        // The half holds no more than the whole did, so it fits.
+        // It fits, by the choice of the limit.
         let _ = builder.try_append(record.timestamp, record.key, record.value, record.headers);
         at += 1;
     }
     Ok(builders)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test needs some instant")]
+
+    use ottla_protocol::records::NO_HEADERS;
+
+    use super::*;
+
+    #[test]
+    fn a_timeout_says_what_it_waited_for_even_if_nothing_failed() {
+        let teller = Teller::new("t".into(), 3);
+        let mut batch = Batch::new(teller, BatchBuilder::new(100), Instant::now(), 0);
+        let text = |batch: &Batch, trouble: Option<&Error>| {
+            batch.timeout_error(Duration::from_secs(2), trouble).to_string()
+        };
+        let prefix = "0 records for t-3 not delivered within 2000 ms: ";
+        let wrong = Error::new(ErrorKind::Connect, "nobody listens");
+        assert_eq!(text(&batch, None), format!("{prefix}they waited for earlier records to be written"));
+        assert_eq!(text(&batch, Some(&wrong)), format!("{prefix}nobody listens"));
+        batch.tries = 1;
+        assert_eq!(
+            text(&batch, None),
+            format!("{prefix}the leader has not answered the produce request yet")
+        );
+        batch.last_error = Some(Error::new(ErrorKind::Disconnected, "gone"));
+        assert_eq!(text(&batch, Some(&wrong)), format!("{prefix}gone"));
+    }
+
+    #[test]
+    fn a_half_has_all_its_records_even_if_its_first_timestamp_makes_the_others_longer() {
+        let mut builder = BatchBuilder::new(1 << 20);
+        for at in 0..400 {
+            let timestamp = if at == 200 { i64::MAX } else { 0 };
+            builder.try_append(timestamp, None, None, NO_HEADERS).expect("room");
+        }
+        let mut batch = Batch::new(Teller::new("t".into(), 0), builder, Instant::now(), 0);
+        batch.seal(ProducerState::NONE, &mut Compressor::none()).expect("no codec");
+        let halves = batch.split().expect("many records");
+        assert_eq!(halves.each_ref().map(|half| half.count), [200, 200]);
+    }
 }

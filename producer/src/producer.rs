@@ -1,9 +1,9 @@
 //! [`Producer`]: the handle that applications hold.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use ottla_client::{Client, Error, ErrorKind, TopicsInUse};
+use ottla_client::{Client, Error, ErrorKind};
 use ottla_protocol::compression::Compressor;
 use ottla_protocol::error_code::ErrorCode;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -30,7 +30,6 @@ pub struct Producer(Arc<Handle>);
 struct Handle {
     shared: Arc<Shared>,
     commands: mpsc::UnboundedSender<Command>,
-    topics: Mutex<TopicsInUse>,
 }
 
 /// A record that [`Producer::try_send`] didn't take, and why.
@@ -78,14 +77,20 @@ impl Producer {
             retries: values.max_retries,
             backoff: values.backoff(),
         };
-        let topics = Mutex::new(client.topics_in_use());
+        let topics = client.topics_in_use();
         let sender = Sender::new(rules, Arc::clone(&accumulator), compressor);
         let sealers = Sealers::new(level, Arc::clone(&accumulator));
-        let shared =
-            Arc::new(Shared { client, options, accumulator, notify: Notify::new(), fatal: OnceLock::new() });
+        let shared = Arc::new(Shared {
+            client,
+            options,
+            accumulator,
+            topics,
+            notify: Notify::new(),
+            fatal: OnceLock::new(),
+        });
         let (commands, inbox) = mpsc::unbounded_channel();
         runtime.spawn(Driver::new(Arc::clone(&shared), sender, sealers, inbox).run());
-        Ok(Producer(Arc::new(Handle { shared, commands, topics })))
+        Ok(Producer(Arc::new(Handle { shared, commands })))
     }
 
     /// Accepts a record: it is in its partition's batch when this returns, and will be sent whether or not the delivery
@@ -126,7 +131,7 @@ impl Producer {
         }
         let error = match reason {
             Reason::UnknownTopic => {
-                self.topics().add(record.topic());
+                shared.topics.add(record.topic());
                 shared.client.refresh_metadata();
                 let message = format!("the metadata of topic {} is being fetched", record.topic());
                 Error::new(ErrorKind::UnknownTopic, message).with_retriable(true)
@@ -225,16 +230,14 @@ impl Producer {
     /// Waits for the topic's metadata.
     async fn learn_topic(&self, name: &str, deadline: Instant) -> Result<(), Error> {
         let shared = &self.0.shared;
-        self.topics().add(name);
         match shared.client.topic(name, deadline).await {
             Ok(topic) => {
+                // Only now: a wait that fails or is dropped leaves nothing to be kept fresh.
+                shared.topics.add(name);
                 adopt(&shared.accumulator, &topic);
                 Ok(())
             }
             Err(error) => {
-                if shared.accumulator.partition_count(name) == 0 {
-                    self.topics().remove(name);
-                }
                 let unknown = error.kind() == ErrorKind::UnknownTopic
                     || error.code() == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
                 if unknown && error.kind() != ErrorKind::UnknownTopic {
@@ -295,10 +298,6 @@ impl Producer {
             Some(None) => Err(self.closed()),
             None => Err(self.no_room(&format!("within {} ms", shared.values().max_block.as_millis()))),
         }
-    }
-
-    fn topics(&self) -> std::sync::MutexGuard<'_, TopicsInUse> {
-        self.0.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn closed(&self) -> Error {

@@ -15,11 +15,15 @@
 //! remembers the last five. What follows from that, and is kept here:
 //!
 //! 1. Numbers are given out in the order of the records. A retry has the number, the epoch and the bytes of the first
-//!    try, so that the broker can tell a repeat; at most five batches have numbers and no outcome.
+//!    try, so that the broker can tell a repeat. The window reaches from the oldest batch without an outcome to the
+//!    newest number, batches between that have theirs included: were it counted without those, the sixth batch
+//!    could push the oldest out of the broker's memory, and its repeat would look like a number out of order.
 //! 2. While a batch waits to be retried, only the first one without an outcome (the *head*) is sent, and no batch gets
 //!    a new number. So order holds however answers and failures interleave.
 //! 3. Until a first batch of an epoch was acknowledged, a second one is not sent: a broker that knows nothing of the
-//!    producer takes any number, and would take the second batch although it refused the first.
+//!    producer takes any number, and would take the second batch although it refused the first. Whenever the log may
+//!    have lost what it knew (another leader, the topic made anew, a long silence), the same holds again, and what was
+//!    sent before the doubt does not settle it.
 //! 4. `OUT_OF_ORDER_SEQUENCE_NUMBER` for a batch sent as head proves that neither it nor any later one was written (the
 //!    broker lost what came before, or a batch whose outcome was given up was never written). For a batch sent behind
 //!    others it proves nothing: it is retried as head.
@@ -58,8 +62,10 @@ pub(crate) struct Sequences {
     window: usize,
     identity: Option<Identity>,
     next: i32,
-    /// Whether a batch of this epoch was acknowledged (rule 3).
+    /// Whether a batch of this epoch and era was acknowledged (rule 3).
     anchored: bool,
+    /// Counts the doubts about what the log knows of the producer.
+    era: u32,
     /// The broker knows a higher epoch of this producer id.
     id_spent: bool,
     entries: VecDeque<Entry>,
@@ -74,6 +80,8 @@ pub(crate) struct Ticket(u64);
 struct Entry {
     ticket: Ticket,
     state: State,
+    /// When it was sent last.
+    era: u32,
     /// Whether some try may have been processed without an answer that told.
     unknown: bool,
     /// Gone once its records were told.
@@ -110,6 +118,7 @@ impl Sequences {
             identity: None,
             next: 0,
             anchored: false,
+            era: 0,
             id_spent: false,
             entries: VecDeque::new(),
             next_ticket: 0,
@@ -117,7 +126,6 @@ impl Sequences {
     }
 
     /// Whether no batch is without an outcome.
-    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -145,6 +153,12 @@ impl Sequences {
         true
     }
 
+    /// The log may know nothing of the producer any more (rule 3).
+    pub(crate) fn unanchor(&mut self) {
+        self.anchored = false;
+        self.era = self.era.wrapping_add(1);
+    }
+
     /// What may be sent next.
     pub(crate) fn next(&self) -> Next {
         if !self.idempotent {
@@ -160,7 +174,7 @@ impl Sequences {
             _ if self.entries.iter().any(|entry| !matches!(entry.state, State::InFlight { .. })) => {
                 Next::Wait
             }
-            _ if self.entries.len() >= self.window => Next::Wait,
+            _ if self.span() >= self.window as u64 => Next::Wait,
             Some(_) if !self.anchored => Next::Wait,
             _ if self.identity.is_none() || self.id_spent => Next::NeedsIdentity,
             _ => Next::New,
@@ -186,6 +200,7 @@ impl Sequences {
         self.entries.push_back(Entry {
             ticket,
             state: State::InFlight { as_head },
+            era: self.era,
             unknown: batch.possibly_written,
             batch: Some(batch),
         });
@@ -195,16 +210,17 @@ impl Sequences {
     /// Notes that a batch is being sent again, and gives it out. Only after [`Next::Retry`].
     pub(crate) fn resend(&mut self, ticket: Ticket) -> Option<&mut Batch> {
         let as_head = self.head().is_some_and(|head| self.entries[head].ticket == ticket);
+        let era = self.era;
         let entry = self.entry(ticket)?;
-        entry.state = State::InFlight { as_head };
+        (entry.state, entry.era) = (State::InFlight { as_head }, era);
         entry.batch.as_mut()
     }
 
     /// The batch is written. Gives it back unless its records were told before.
     pub(crate) fn acknowledged(&mut self, ticket: Ticket) -> Option<Batch> {
         let at = self.position(ticket)?;
-        self.anchored = true;
         let entry = self.entries.remove(at)?;
+        self.anchored |= entry.era == self.era;
         // It would not have been accepted if those lost before it had not been written (rule 6).
         let mut before = at;
         self.entries.retain(|entry| {
@@ -265,8 +281,8 @@ impl Sequences {
         for batch in parts {
             let ticket = Ticket(self.next_ticket);
             self.next_ticket += 1;
-            self.entries
-                .insert(at, Entry { ticket, state: State::Refused, unknown: false, batch: Some(batch) });
+            let (state, era) = (State::Refused, self.era);
+            self.entries.insert(at, Entry { ticket, state, era, unknown: false, batch: Some(batch) });
             at += 1;
         }
     }
@@ -349,6 +365,11 @@ impl Sequences {
                 None => self.id_spent = true,
             }
         }
+    }
+
+    /// Batches from the oldest one without an outcome to the newest, those between that have theirs included.
+    fn span(&self) -> u64 {
+        self.entries.front().map_or(0, |oldest| self.next_ticket - oldest.ticket.0)
     }
 
     /// The first batch that is not lost.

@@ -221,8 +221,7 @@ async fn a_broker_that_stops_answering_is_left_for_another() {
 async fn a_silent_broker_leaves_time_for_another_however_short_the_deadline() {
     for _ in 0..8 {
         let (dialer, _) = cluster(|_| None);
-        let client =
-            client(options().request_timeout(MS(1000)).connections_max_idle(MS(1000)), &dialer);
+        let client = client(options().request_timeout(MS(1000)).connections_max_idle(MS(1000)), &dialer);
         client.topic("a", within(5)).await.unwrap();
         tokio::time::sleep(MS(2000)).await;
         dialer.on_dial(|node, _, _| if node == Some(2) { Dialled::Accept } else { Dialled::Hang });

@@ -44,10 +44,16 @@ impl Cluster {
             let Some(name) = answered.name.as_deref().map(Arc::<str>::from) else { continue };
             match answered.error_code {
                 ErrorCode::NONE => {
-                    next.errors.remove(&name);
                     let topic =
                         topic(Arc::clone(&name), answered, self.topics.get(&name).map(|topic| &**topic));
-                    next.topics.insert(name, Arc::new(topic));
+                    if topic.partitions.is_empty() {
+                        // There is no such topic, and whoever took it for one could wait for nothing.
+                        let code = ErrorCode::LEADER_NOT_AVAILABLE;
+                        next.errors.insert(name, TopicError { code, generation });
+                    } else {
+                        next.errors.remove(&name);
+                        next.topics.insert(name, Arc::new(topic));
+                    }
                 }
                 code => {
                     // During an election the old partitions are the best that is known.
@@ -318,6 +324,13 @@ mod tests {
         let mut gap = answer(&[("t", 1, &[(1, 1), (2, 2)])]);
         gap.topics[0].partitions[0].partition_index = i32::MAX;
         assert_eq!(leaders(&Cluster::default().updated(gap, all), "t").len(), 1);
+    }
+
+    #[test]
+    fn a_topic_without_partitions_is_not_there_yet() {
+        let first = Cluster::default().updated(answer(&[("t", 1, &[])]), all);
+        assert_eq!((first.topic("t"), first.topic_error("t")), (None, Some(ErrorCode::LEADER_NOT_AVAILABLE)));
+        assert!(!first.is_settled("t"));
     }
 
     #[test]

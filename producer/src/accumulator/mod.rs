@@ -83,7 +83,8 @@ impl Accumulator {
             memory: Memory::new(buffer_memory),
             inbox: Inbox::default(),
             closed: AtomicBool::new(false),
-            batch_size,
+            // A buffer beyond the whole memory would be waited for in vain.
+            batch_size: batch_size.min(buffer_memory),
             max_record_size,
             ignore_keys,
         }

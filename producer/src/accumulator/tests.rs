@@ -126,3 +126,18 @@ fn what_cannot_be_taken_is_refused_before_it_takes_room() {
     accumulator.close();
     assert_eq!(append(&accumulator, &Record::new("t").value("v"), 0).unwrap_err(), Reason::Closed);
 }
+
+#[test]
+fn batches_as_large_as_they_may_be_fit_into_a_memory_smaller_than_that() {
+    let accumulator = accumulator(1 << 20, 20_000, 1);
+    for round in 0..5 {
+        let taken =
+            (0..1_000).take_while(|_| append(&accumulator, &Record::new("t").value(&[0; 100]), 0).is_ok());
+        assert!(taken.count() > 100, "round {round}");
+        let mut all = accumulator.partitions_from(0).into_iter();
+        let buffer = all.next().expect("one");
+        while let (Some(batch), _) = buffer.take(true) {
+            batch.drop_empty(&accumulator.memory);
+        }
+    }
+}

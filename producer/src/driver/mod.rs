@@ -9,11 +9,12 @@ mod identity;
 mod produce;
 mod seal;
 
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use ottla_client::{Client, Cluster, Error, ErrorKind, NodeId};
+use ottla_client::{Client, Cluster, Error, ErrorKind, NodeId, TopicsInUse};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::accumulator::Accumulator;
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) options: ProducerOptions,
     pub(crate) accumulator: Arc<Accumulator>,
+    /// Here and not with the handles, since the task needs leaders for as long as it has records.
+    pub(crate) topics: TopicsInUse,
     /// Wakes the task.
     pub(crate) notify: Notify,
     /// Why nothing can be sent any more.
@@ -253,11 +256,19 @@ impl Driver {
     fn learn_cluster(&mut self) {
         let now = runtime::now();
         self.updates.mark_unchanged();
-        self.cluster = self.shared.client.cluster();
+        let before = std::mem::replace(&mut self.cluster, self.shared.client.cluster());
+        let mut others = HashSet::new();
         for name in self.shared.accumulator.topic_names() {
             if let Some(topic) = self.cluster.topic(&name) {
                 adopt(&self.shared.accumulator, topic);
+                // One that was gone for a while may have come back as another.
+                if before.topic(&name).is_none_or(|before| before.id != topic.id) {
+                    others.insert(name);
+                }
             }
+        }
+        if !others.is_empty() {
+            self.sender.recreated(|name| others.contains(name));
         }
         let Driver { sender, cluster, .. } = self;
         sender.leaders(now, leaders(cluster));

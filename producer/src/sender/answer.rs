@@ -44,13 +44,13 @@ pub(super) enum Verdict {
     Fatal,
 }
 
-/// Errors after which the batch is certainly not in the log.
+/// Errors after which the batch is certainly not in the log. Not among them is `NOT_LEADER_OR_FOLLOWER`: a leader that is
+/// deposed while it waits for its followers says so too, and the next leader may have got the batch from it.
 const NOT_WRITTEN: &[ErrorCode] = &[
     ErrorCode::CORRUPT_MESSAGE,
     ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
     ErrorCode::UNKNOWN_TOPIC_ID,
     ErrorCode::LEADER_NOT_AVAILABLE,
-    ErrorCode::NOT_LEADER_OR_FOLLOWER,
     ErrorCode::NOT_ENOUGH_REPLICAS,
     ErrorCode::FENCED_LEADER_EPOCH,
     ErrorCode::UNKNOWN_LEADER_EPOCH,
@@ -71,18 +71,10 @@ pub(super) fn judge(code: ErrorCode, idempotent: bool) -> Verdict {
         ErrorCode::MESSAGE_TOO_LARGE => Verdict::Split,
         ErrorCode::UNKNOWN_SERVER_ERROR => Verdict::Lost,
         code if code.is_retriable() => Verdict::Retry { unknown: !NOT_WRITTEN.contains(&code) },
+        // Nobody here knows what a newer broker means by it.
+        code if code.name().is_none() => Verdict::Lost,
         _ => Verdict::Refused,
     }
-}
-
-/// Whether the broker says itself that the records are in its log although it reports an error.
-pub(super) fn says_possibly_written(code: ErrorCode) -> bool {
-    matches!(
-        code,
-        ErrorCode::REQUEST_TIMED_OUT
-            | ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND
-            | ErrorCode::UNKNOWN_SERVER_ERROR
-    )
 }
 
 #[cfg(test)]
@@ -101,8 +93,9 @@ mod tests {
         assert_eq!(idempotent(ErrorCode::NOT_ENOUGH_REPLICAS), Retry { unknown: false });
         assert_eq!(idempotent(ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND), Retry { unknown: true });
         assert_eq!(idempotent(ErrorCode::KAFKA_STORAGE_ERROR), Retry { unknown: true });
+        assert_eq!(idempotent(ErrorCode::NOT_LEADER_OR_FOLLOWER), Retry { unknown: true });
         assert_eq!(idempotent(ErrorCode::TOPIC_AUTHORIZATION_FAILED), Refused);
         assert_eq!(idempotent(ErrorCode::MESSAGE_TOO_LARGE), Split);
-        assert_eq!(idempotent(ErrorCode(9999)), Refused);
+        assert_eq!(idempotent(ErrorCode(9999)), Lost);
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use ottla_client::NodeId;
 
+use super::RequestId;
 use crate::accumulator::{Glance, PartitionBuffer};
 use crate::batch::Batch;
 use crate::completion::Completion;
@@ -13,6 +14,9 @@ use crate::sequence::{Identity, Next, Sequences, Ticket};
 
 /// Batches that are compressed ahead of their turn, so that a request needn't wait for the codec.
 const AHEAD: usize = 2;
+
+/// After so long a silence the broker may have forgotten the producer (`producer.id.expiration.ms`, a day unless set).
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
 /// A partition.
 #[derive(Debug)]
@@ -27,6 +31,9 @@ pub(crate) struct Lane {
     pub(super) retry_at: Option<Instant>,
     /// The broker in whose list it stands.
     pub(super) listed: Option<NodeId>,
+    /// The request that it gave a batch to last.
+    pub(super) in_request: Option<RequestId>,
+    pub(super) acknowledged_at: Option<Instant>,
     next_job: u64,
 }
 
@@ -63,9 +70,18 @@ pub(crate) struct SealJob {
 
 impl Lane {
     pub(super) fn new(buffer: Arc<PartitionBuffer>, leader: Option<NodeId>, sequences: Sequences) -> Self {
-        let glance = Glance::default();
-        let queue = VecDeque::new();
-        Lane { buffer, leader, sequences, queue, glance, retry_at: None, listed: None, next_job: 0 }
+        Lane {
+            buffer,
+            leader,
+            sequences,
+            queue: VecDeque::new(),
+            glance: Glance::default(),
+            retry_at: None,
+            listed: None,
+            in_request: None,
+            acknowledged_at: None,
+            next_job: 0,
+        }
     }
 
     /// Looks into the buffer.
@@ -82,6 +98,15 @@ impl Lane {
     pub(super) fn settle(&mut self) {
         for batch in self.sequences.settle().into_iter().rev() {
             self.queue.push_front(Queued::Ready(batch));
+        }
+    }
+
+    /// Doubts what the broker remembers, after a long silence.
+    pub(super) fn doubt(&mut self, now: Instant) {
+        let silent = |at: Instant| now.saturating_duration_since(at) >= FORGOTTEN_AFTER;
+        if self.acknowledged_at.is_some_and(silent) && self.sequences.is_empty() {
+            self.acknowledged_at = None;
+            self.sequences.unanchor();
         }
     }
 

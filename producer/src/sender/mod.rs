@@ -136,10 +136,18 @@ impl Sender {
             let current = leader(&lane.buffer.topic, lane.buffer.partition);
             if lane.leader != current {
                 lane.leader = current;
+                lane.sequences.unanchor();
                 // There is no reason to wait for a broker that has not failed yet.
                 lane.retry_at = None;
                 self.consider(index, now);
             }
+        }
+    }
+
+    /// Topics are others of the same name: their logs know nothing of this producer.
+    pub(crate) fn recreated(&mut self, is: impl Fn(&str) -> bool) {
+        for lane in self.lanes.iter_mut().filter(|lane| is(&lane.buffer.topic)) {
+            lane.sequences.unanchor();
         }
     }
 
@@ -297,6 +305,7 @@ impl Sender {
     fn consider_with(&mut self, index: u32, now: Instant, linger: Duration) {
         let lane = &mut self.lanes[index as usize];
         lane.settle();
+        lane.doubt(now);
         if self.compressor.codec() != ottla_protocol::compression::Compression::None {
             while let Some(job) = lane.stage(now, linger, SEAL_ELSEWHERE) {
                 self.sealing += 1;

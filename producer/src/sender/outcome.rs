@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ottla_client::{Error, ErrorKind};
 use ottla_protocol::error_code::ErrorCode;
 
-use super::answer::{Verdict, judge, says_possibly_written};
+use super::answer::{Verdict, judge};
 use super::{Answer, RequestId, Said, Sender};
 use crate::batch::Batch;
 use crate::sequence::Ticket;
@@ -25,7 +25,7 @@ impl Sender {
         if let Some(node) = self.nodes.get_mut(&request.node) {
             node.in_flight -= 1;
             if !throttle.is_zero() {
-                node.throttled_until = Some(now + throttle);
+                node.throttled_until = node.throttled_until.max(Some(now + throttle));
             }
         }
         for (at, (index, ticket)) in request.batches.into_iter().enumerate() {
@@ -46,6 +46,7 @@ impl Sender {
         let verdict = judge(code, self.rules.idempotent);
         if verdict == Verdict::Written {
             lane.retry_at = None;
+            lane.acknowledged_at = Some(now);
             let base = said.base_offset.filter(|base| *base >= 0 && code.is_ok());
             if let Some(batch) = lane.sequences.acknowledged(ticket) {
                 batch.acknowledge(
@@ -60,7 +61,7 @@ impl Sender {
         let error = broker_error(said, &name);
         if let Some(batch) = lane.sequences.batch_mut(ticket) {
             batch.last_error = Some(error.clone());
-            batch.possibly_written |= says_possibly_written(code);
+            batch.possibly_written |= matches!(verdict, Verdict::Retry { unknown: true } | Verdict::Lost);
         }
         match verdict {
             Verdict::Written => {}

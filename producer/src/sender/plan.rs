@@ -57,6 +57,7 @@ impl Sender {
         {
             return None;
         }
+        let id = RequestId(self.next_request);
         let mut items = Vec::new();
         let mut batches = Vec::new();
         let mut bytes = 0;
@@ -71,7 +72,9 @@ impl Sender {
                 self.consider(index, now);
                 continue;
             };
-            if !items.is_empty() && bytes + size > self.rules.max_request_size {
+            // A partition stands in the list twice after its leader left and came back.
+            let again = lane.in_request == Some(id);
+            if !items.is_empty() && (again || bytes + size > self.rules.max_request_size) {
                 lane.listed = Some(node);
                 if let Some(queue) = self.nodes.get_mut(&node) {
                     queue.ready.push_front(index);
@@ -79,6 +82,7 @@ impl Sender {
                 break;
             }
             if let Some((ticket, item)) = self.send(index) {
+                self.lanes[index as usize].in_request = Some(id);
                 bytes += item.records.len();
                 items.push(item);
                 batches.push((index, ticket));
@@ -88,7 +92,6 @@ impl Sender {
         if items.is_empty() {
             return None;
         }
-        let id = RequestId(self.next_request);
         self.next_request += 1;
         self.requests.insert(id, Outstanding { node, batches });
         let queue = self.nodes.entry(node).or_default();

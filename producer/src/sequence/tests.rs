@@ -282,6 +282,39 @@ fn numbers_wrap_to_zero_after_the_largest() {
 }
 
 #[test]
+fn the_window_counts_what_the_broker_remembers_and_not_only_what_is_open() {
+    let (mut sequences, tickets) = five_in_flight();
+    sequences.retry(tickets[0], true);
+    for &ticket in &tickets[1..] {
+        sequences.acknowledged(ticket);
+    }
+    sequences.resend(tickets[0]);
+    // A sixth batch would make the broker forget the first, whose repeat it could not tell from a gap then.
+    assert_eq!(sequences.next(), Next::Wait);
+    sequences.acknowledged(tickets[0]);
+    assert_eq!(sequences.next(), Next::New);
+}
+
+#[test]
+fn a_log_that_may_have_forgotten_the_producer_gets_one_batch_until_it_acknowledged_it() {
+    let mut sequences = idempotent();
+    let (first, ..) = send(&mut sequences, batch(1));
+    sequences.acknowledged(first);
+    let (before, ..) = send(&mut sequences, batch(2));
+    let (also, ..) = send(&mut sequences, batch(3));
+    sequences.unanchor();
+    assert_eq!(sequences.next(), Next::Wait);
+    sequences.acknowledged(before);
+    assert_eq!(sequences.next(), Next::Wait, "the old log took it, which says nothing about the new one");
+    sequences.retry(also, false);
+    sequences.resend(also);
+    assert_eq!(sequences.next(), Next::Wait);
+    sequences.acknowledged(also);
+    assert_eq!(send(&mut sequences, batch(1)).2, 6);
+    assert_eq!(send(&mut sequences, batch(1)).2, 7, "it took a batch sent since");
+}
+
+#[test]
 fn without_idempotence_failures_go_first_and_nothing_is_numbered() {
     let mut sequences = Sequences::new(false, 2);
     let (first, epoch, sequence) = send(&mut sequences, batch(1));

@@ -95,6 +95,19 @@ async fn dropping_the_last_handle_loses_nothing() {
     assert_eq!(cluster.log(0).len(), 10);
 }
 
+#[tokio::test(start_paused = true)]
+async fn records_of_a_dropped_producer_find_a_leader_that_moved() {
+    let cluster = Cluster::new(&[1]);
+    let producer = Producer::new(cluster.client(), ProducerOptions::new().linger(MS(10_000))).unwrap();
+    let deliveries = send_all(&producer, 0, 0..10).await;
+    cluster.with(|state| state.leaders = vec![2]);
+    drop(producer);
+    for delivery in deliveries {
+        delivery.await.unwrap();
+    }
+    assert_eq!(cluster.log(0).len(), 10);
+}
+
 #[test]
 fn a_runtime_that_ends_tells_the_records_that_were_on_their_way() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -124,6 +124,42 @@ fn a_request_holds_one_batch_of_a_partition_and_as_many_as_the_size_allows() {
 }
 
 #[test]
+fn a_partition_whose_leader_left_and_came_back_has_one_batch_in_a_request() {
+    let mut bench = Bench::new(1, 200, |rules| rules.idempotent = false);
+    let _sent: Vec<_> = (0..3).map(|_| bench.send(0, &[0; 100])).collect();
+    bench.at(5);
+    bench.sender.leaders(bench.now, |_, _| Some(2));
+    bench.sender.leaders(bench.now, |_, _| Some(1));
+    let requests: Vec<_> = std::iter::from_fn(|| bench.plan()).map(|(_, items)| items).collect();
+    assert_eq!(requests, [[(0, 1)], [(0, 1)], [(0, 1)]]);
+}
+
+#[test]
+fn nothing_new_overtakes_what_a_new_leader_a_new_topic_or_a_forgetful_broker_may_refuse() {
+    let doubts: [fn(&mut Bench); 3] = [
+        |bench| bench.sender.recreated(|topic| topic == "t"),
+        |bench| {
+            bench.sender.leaders(bench.now, |_, _| Some(2));
+            bench.sender.leaders(bench.now, |_, _| Some(1));
+        },
+        |bench| bench.now += Duration::from_secs(3_600),
+    ];
+    for (at, doubt) in doubts.into_iter().enumerate() {
+        let mut bench = Bench::new(1, 200, |rules| rules.delivery_timeout = Duration::from_secs(9_999));
+        let _first = bench.send(0, &[0; 100]);
+        bench.at(5);
+        let (id, _) = bench.plan().expect("due");
+        bench.answer(id, ErrorCode::NONE);
+        doubt(&mut bench);
+        let _sent: Vec<_> = (0..3).map(|_| bench.send(0, &[0; 100])).collect();
+        let (id, _) = bench.plan().expect("one");
+        assert!(bench.plan().is_none(), "doubt {at}");
+        bench.answer(id, ErrorCode::NONE);
+        assert!(bench.plan().is_some(), "doubt {at} is over");
+    }
+}
+
+#[test]
 fn at_most_so_many_requests_are_in_flight_to_a_broker_and_throttling_is_obeyed() {
     let mut bench = Bench::new(3, 200, |rules| {
         rules.max_in_flight = 2;

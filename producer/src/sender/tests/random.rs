@@ -51,6 +51,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         1 => Just(Fault::Refuse(ErrorCode::INVALID_RECORD)),
         1 => Just(Fault::Append(ErrorCode::REQUEST_TIMED_OUT)),
         1 => Just(Fault::Append(ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND)),
+        1 => Just(Fault::Append(ErrorCode::NOT_LEADER_OR_FOLLOWER)),
         1 => Just(Fault::Append(ErrorCode::UNKNOWN_SERVER_ERROR)),
     ]
 }
