@@ -7,6 +7,8 @@
 //!
 //! `cargo xtask quickstart` starts a real Kafka for it and stops it again.
 
+#![allow(clippy::disallowed_methods, reason = "an application reads clocks and spawns tasks")]
+
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -210,12 +212,16 @@ impl Seen {
 
 /// FNV-1a: enough to see that no byte changed.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn progress(what: &'static str, records: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len} {per_sec}");
-    ProgressBar::new(records).with_message(what).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    ProgressBar::new(records)
+        .with_message(what)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn report(what: &str, records: u64, size: usize, took: Duration) {

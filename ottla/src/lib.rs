@@ -32,8 +32,8 @@ pub use topics::NewTopic;
 
 pub use ottla_client::options;
 pub use ottla_client::{
-    Client, ClientOptions, Cluster, Dial, DialFuture, Error, ErrorKind, Node, NodeId, Partition, TcpDialer, Topic,
-    TopicPartition,
+    Client, ClientOptions, Cluster, Dial, DialFuture, Error, ErrorKind, Node, NodeId, Partition, TcpDialer,
+    Topic, TopicPartition,
 };
 pub use ottla_consumer as consumer;
 pub use ottla_consumer::{Consumer, ConsumerOptions, OffsetReset, Start};

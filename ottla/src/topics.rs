@@ -1,7 +1,10 @@
 //! Creating and deleting topics: what an application or a test needs to begin.
 //!
 //! Sources: KIP-4 (the requests), KIP-464 (the broker's defaults), KIP-599 (quota).
-#![allow(clippy::disallowed_methods, reason = "a facade: it reads the clock for deadlines and draws its jitter")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a facade: it reads the clock for deadlines and draws its jitter"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -126,9 +129,11 @@ impl Kafka {
         };
         self.with_controller(deadline, &doing, async |tries| {
             let connection = self.client().any_connection(deadline).await?;
-            let request = if connection.version::<DeleteTopicsRequest>()? >= 6 { &by_state } else { &by_name };
+            let request =
+                if connection.version::<DeleteTopicsRequest>()? >= 6 { &by_state } else { &by_name };
             let response = self.client().call(Target::Controller, request, deadline).await?;
-            let code = response.responses.first().map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |topic| topic.error_code);
+            let code =
+                response.responses.first().map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |topic| topic.error_code);
             if code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION && tries > 0 {
                 return Ok(Ok(()));
             }
@@ -182,7 +187,10 @@ struct Refusal {
 
 fn refusal(code: ErrorCode, doing: &str, message: Option<String>) -> Refusal {
     let doing = message.map_or_else(|| doing.to_owned(), |message| format!("{doing} ({message})"));
-    Refusal { error: Error::from_code(code, doing), retriable: code.is_retriable() && code != ErrorCode::UNKNOWN_TOPIC_OR_PARTITION }
+    Refusal {
+        error: Error::from_code(code, doing),
+        retriable: code.is_retriable() && code != ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+    }
 }
 
 fn millis(duration: Duration) -> i32 {

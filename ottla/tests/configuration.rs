@@ -28,5 +28,8 @@ fn the_page_of_options_is_the_tables() {
         std::fs::write(&path, page()).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == page(), "CONFIGURATION.md is stale: run OTTLA_BLESS=1 cargo test -p ottla --test configuration");
+    assert!(
+        written == page(),
+        "CONFIGURATION.md is stale: run OTTLA_BLESS=1 cargo test -p ottla --test configuration"
+    );
 }

@@ -30,7 +30,10 @@ pub const FACADES: &[(&str, &str)] = &[
     ("client/src/net/dial.rs", "the dial trait, in terms of asynchronous streams"),
     ("client/src/net/tcp.rs", "TCP for the dial trait"),
     ("client/src/runtime.rs", "where drivers get clock, chance and tasks from"),
-    ("consumer/src/commit/mod.rs", "the handle of commits: the turn they wait for, and the membership they watch"),
+    (
+        "consumer/src/commit/mod.rs",
+        "the handle of commits: the turn they wait for, and the membership they watch",
+    ),
     ("consumer/src/group/handle.rs", "the handle of a group's task: the channels between the two"),
     ("producer/src/producer.rs", "the facade: waits for metadata and room"),
     ("producer/src/runtime.rs", "where the driver and the facade get clock, chance and tasks from"),
@@ -139,7 +142,8 @@ mod tests {
 
     #[test]
     fn a_seeded_generator_is_pure_and_an_unseeded_one_is_not() {
-        let text = "a: fastrand::Rng,\nfastrand::Rng::with_seed(1)\nfastrand::Rng::new()\nfastrand::u64(..)\n";
+        let text =
+            "a: fastrand::Rng,\nfastrand::Rng::with_seed(1)\nfastrand::Rng::new()\nfastrand::u64(..)\n";
         let found: Vec<(usize, &str)> = impure_words(text).collect();
         assert_eq!(found, [(3, "fastrand"), (4, "fastrand")]);
     }
