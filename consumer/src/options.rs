@@ -36,7 +36,7 @@ ottla_client::options! {
         /// Whether positions are committed in the background; needs `group.id`.
         "enable.auto.commit" => enable_auto_commit: bool = true;
         /// How often positions are committed in the background.
-        "auto.commit.interval.ms" => auto_commit_interval: Duration = MS(5_000);
+        "auto.commit.interval.ms" => auto_commit_interval: Duration = MS(5_000), max MS(i32::MAX as u64);
         /// How many bytes a broker gathers, over all partitions, before it answers.
         "fetch.min.bytes" => fetch_min_bytes: i32 = 1, min 0;
         /// How long a broker waits for `fetch.min.bytes`.

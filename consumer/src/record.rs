@@ -14,8 +14,8 @@ use crate::fetch::completed::FetchedRecord;
 
 /// A record of a partition.
 ///
-/// Holding one keeps the response alive that it came with, up to about `max.partition.fetch.bytes`; copy what is kept
-/// for long.
+/// Holding one keeps the whole response alive that it came with, up to about `fetch.max.bytes` (or the piece that its batch
+/// was decompressed to); copy what is kept for long.
 #[derive(Clone)]
 pub struct Record {
     source: TopicPartition,

@@ -8,9 +8,10 @@ use ottla_producer::{Producer, ProducerOptions};
 
 /// A Kafka cluster.
 ///
-/// Cheap to clone. All producers and consumers of one handle share its connections (per broker and purpose) and its
-/// metadata: hundreds of consumers cost no thread each. Connections open when they are first needed and close when the
-/// last clone and all that was made from it are gone.
+/// Cheap to clone. All that is made from one handle shares its metadata and its connections, as far as one may wait for
+/// another: producers share one connection to each broker; a consumer has its own for fetches and for its group.
+/// Hundreds of consumers cost no thread each. Connections open when they are first needed and close when the last clone
+/// and all that was made from it are gone.
 #[derive(Debug, Clone)]
 pub struct Kafka {
     client: Client,

@@ -1,7 +1,7 @@
 //! Ottla: a Kafka client written wholly in Rust.
 //!
 //! It speaks Kafka's protocol itself: no librdkafka, no C compiler, no OpenSSL, on any target and with every feature
-//! on. One [`Kafka`] handle owns the connections and the metadata; every producer and consumer made from it shares
+//! on. One [`Kafka`] handle owns the connections and the metadata; every producer and consumer made from it uses
 //! them.
 //!
 //! ```no_run

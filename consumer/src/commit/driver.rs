@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a driver reads the clock and draws random numbers")]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -81,6 +81,11 @@ impl Committer {
                 Ok((node, response)) => match judge_commit(&mut pending, &topics, &response) {
                     Judgement::Done => return Ok(()),
                     Judgement::Failed(error) => return Err(error.with_tries(tries.count)),
+                    Judgement::Retry { code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, .. }
+                        if self.are_gone(pending.keys()) =>
+                    {
+                        return Err(self.gone(&pending).with_tries(tries.count));
+                    }
                     Judgement::Retry { code, elsewhere } => {
                         by_id &= !self.retry_after(tries, node, code, elsewhere);
                     }
@@ -97,6 +102,27 @@ impl Committer {
             }
             self.wait(tries).await?;
         }
+    }
+
+    /// Whether metadata, too, says that none of these topics exists: trying on would only hold up a revocation, and with
+    /// it the whole group, until the deadline.
+    fn are_gone<'a>(&self, mut partitions: impl Iterator<Item = &'a TopicPartition>) -> bool {
+        let cluster = self.client.cluster();
+        partitions.all(|TopicPartition { topic, .. }| {
+            cluster.topic(topic).is_none()
+                && cluster.topic_error(topic) == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+        })
+    }
+
+    fn gone(&self, pending: &BTreeMap<TopicPartition, OffsetAndMetadata>) -> Error {
+        let topics: BTreeSet<&str> = pending.keys().map(|partition| &*partition.topic).collect();
+        let topics: Vec<&str> = topics.into_iter().collect();
+        let message = format!(
+            "offsets of group `{}` are not committed for topics that do not exist any more: {}",
+            self.group_id,
+            topics.join(", ")
+        );
+        Error::from_code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message)
     }
 
     /// The committed offset of each partition, `None` where there is none.

@@ -3,7 +3,7 @@
 //! Version 10 of both names topics by id; it is used where the ids of all topics are known, else they go by name up to
 //! version 9. OffsetFetch asks about one group up to version 7 and about a list of groups from 8 on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use ottla_client::{Cluster, Error, ErrorKind, TopicPartition};
@@ -222,21 +222,22 @@ pub(super) fn judge_fetch(
             })
         })
     });
+    let asked: HashSet<TopicPartition> = pending.iter().cloned().collect();
     for Fetched { place, offset, leader_epoch, metadata, code } in single.chain(several) {
         if code.is_ok() {
-            if let Some(at) = pending.iter().position(|partition| *partition == place) {
-                pending.swap_remove(at);
+            if asked.contains(&place) {
                 let committed = (offset >= 0).then(|| OffsetAndMetadata {
                     offset,
                     leader_epoch: (leader_epoch >= 0).then_some(leader_epoch),
                     metadata: metadata.clone().unwrap_or_default(),
                 });
-                found.insert(place, committed);
+                found.entry(place).or_insert(committed);
             }
         } else {
             verdict.add(code, || format!("cannot fetch the committed offset of {place}"));
         }
     }
+    pending.retain(|partition| !found.contains_key(partition));
     verdict.judge(pending.first(), "OffsetFetch")
 }
 

@@ -17,6 +17,9 @@ use crate::fetch::state::FetchState;
 /// Offsets to commit, by partition.
 pub(super) type Offsets = HashMap<TopicPartition, OffsetAndMetadata>;
 
+/// The least time between two looks at commits in the background while the application waits for records.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+
 /// Commits in the background: when the next is due, and the one that is under way.
 #[derive(Debug)]
 pub(super) struct AutoCommit {
@@ -53,9 +56,19 @@ impl AutoCommit {
         true
     }
 
+    /// When to look after it again: when the next one is due, or, if another one holds that up, an interval later.
+    pub(super) fn next(&self, now: Instant) -> Instant {
+        self.due.filter(|due| *due > now).unwrap_or(now + self.interval.max(SHORTEST_WAIT))
+    }
+
     /// The partition is no longer ours: what was committed for it says nothing about the next time.
     pub(super) fn forget(&mut self, partitions: &[TopicPartition]) {
-        partitions.iter().for_each(|partition| drop(self.done.remove(partition)));
+        for partition in partitions {
+            self.done.remove(partition);
+            if let Some((_, offsets)) = &mut self.under_way {
+                offsets.remove(partition);
+            }
+        }
     }
 }
 
@@ -72,7 +85,7 @@ impl Consumer {
     pub async fn commit(&mut self) -> Result<(), Error> {
         self.settle();
         let offsets = positions(&self.shared.state());
-        self.begin_commit(offsets)?.await
+        self.begin_commit(&offsets)?.await
     }
 
     /// Commits these offsets: of each partition that of the next record to read.
@@ -86,7 +99,7 @@ impl Consumer {
         &mut self,
         offsets: impl IntoIterator<Item = (TopicPartition, OffsetAndMetadata)>,
     ) -> Result<(), Error> {
-        self.begin_commit(offsets.into_iter().collect())?.await
+        self.begin_commit(&offsets.into_iter().collect())?.await
     }
 
     /// The group's committed offsets; `None` where there is none.
@@ -123,7 +136,7 @@ impl Consumer {
         if offsets.is_empty() {
             return;
         }
-        if let Ok(begun) = self.begin_commit(offsets.clone())
+        if let Ok(begun) = self.begin_commit(&offsets)
             && let Some(auto_commit) = &mut self.auto_commit
         {
             auto_commit.under_way = Some((begun, offsets));
@@ -135,12 +148,12 @@ impl Consumer {
         self.auto_commit.as_ref()?;
         self.settle();
         let offsets = positions(&self.shared.state());
-        (!offsets.is_empty()).then(|| self.begin_commit(offsets))?.ok()
+        (!offsets.is_empty()).then(|| self.begin_commit(&offsets))?.ok()
     }
 
-    fn begin_commit(&mut self, offsets: Offsets) -> Result<Begun, Error> {
+    fn begin_commit(&mut self, offsets: &Offsets) -> Result<Begun, Error> {
         let committer = self.committer()?;
-        Ok(begin_commit(&self.runtime, &committer, &offsets, self.default_deadline()))
+        Ok(begin_commit(&self.runtime, &committer, offsets, self.default_deadline()))
     }
 
     /// Whoever commits for this consumer: the member of the group, or, without one, the consumer alone.

@@ -84,11 +84,16 @@ impl Consumer {
             check_crcs: options.check_crcs,
             reset: options.auto_offset_reset,
             backoff: Backoff::new(retries.retry_backoff, retries.retry_backoff_max),
-            replica_lease: retries.metadata_max_age,
+            // Of use only as long as an instant that much later can be told.
+            replica_lease: retries.metadata_max_age.min(Duration::from_millis(i32::MAX as u64)),
         };
         let shared = Arc::new(Shared::new(FetchState::new(&options, rules)));
-        let context =
-            Context { shared: Arc::clone(&shared), client: client.clone(), options: Arc::clone(&options) };
+        let context = Context {
+            shared: Arc::clone(&shared),
+            client: client.clone(),
+            options: Arc::clone(&options),
+            lane: Arc::new(client.group_lane()),
+        };
         let task = FetchTask::start(runtime.handle(), context);
         // Without a group there is nowhere to commit to; Java's consumer, too, leaves it off then.
         let auto_commit = (options.enable_auto_commit && options.group_id.is_some())

@@ -29,8 +29,8 @@ impl Consumer {
     ///
     /// # Errors
     /// Each is returned once, and polling may go on after it: `OffsetOutOfRange` without a reset policy,
-    /// `Authorization`, `CorruptRecord` (the position stays before the batch), `UnknownTopic`; errors of the group
-    /// ([`Error::is_fatal`] tells whether it can be joined again); the listener's own.
+    /// `Authorization`, `CorruptRecord` (the position stays before the batch), `UnknownTopic`; the listener's own; and
+    /// errors of the group, those that keep the consumer out for good by every poll until `unsubscribe`.
     ///
     /// # Cancel safety
     /// Safe: records are only taken when they are returned, and a listener goes on where it was at the next poll.
@@ -47,7 +47,7 @@ impl Consumer {
             if !records.is_empty() {
                 return Ok(Records::new(records));
             }
-            if !driver::wait(&self.shared, self.group.as_mut(), deadline).await {
+            if !self.wait(deadline).await {
                 return Ok(Records::default());
             }
         }
@@ -73,7 +73,7 @@ impl Consumer {
             if let Some(record) = records.pop() {
                 return Ok(record);
             }
-            driver::wait(&self.shared, self.group.as_mut(), None).await;
+            self.wait(None).await;
         }
     }
 
@@ -95,6 +95,32 @@ impl Consumer {
         }
     }
 
+    /// Waits until there may be news; false once `deadline` has passed.
+    ///
+    /// Waiting is polling: meanwhile `max.poll.interval.ms` does not run out, and what was returned before is committed
+    /// when that is due. Otherwise a member of a quiet topic would lose its place by waiting for the next record.
+    async fn wait(&mut self, deadline: Option<Instant>) -> bool {
+        loop {
+            let until = deadline.into_iter().chain(self.next_chore(now())).min();
+            if driver::wait(&self.shared, self.group.as_mut(), until).await {
+                return true;
+            }
+            let now = now();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return false;
+            }
+            self.begin_poll(now);
+        }
+    }
+
+    /// When a poll that has nothing to return has to begin anew.
+    fn next_chore(&self, now: Instant) -> Option<Instant> {
+        let group =
+            self.group.as_ref().map(|_| self.polled.unwrap_or(now) + self.options.max_poll_interval / 2);
+        let commit = self.auto_commit.as_ref().map(|auto_commit| auto_commit.next(now));
+        group.into_iter().chain(commit).min()
+    }
+
     /// What was returned before counts as processed from here on.
     fn begin_poll(&mut self, now: Instant) {
         self.polled = Some(now);
@@ -106,6 +132,8 @@ impl Consumer {
 
     /// Takes records that are at hand, up to `max` in all.
     fn fill(&mut self, records: &mut Vec<Record>, max: usize) -> Result<(), Error> {
+        // Before the records, as a partition in trouble would else be hidden by others that always have some.
+        self.next_error()?;
         while records.len() < max {
             if self.reading.is_none() {
                 self.reading = self.shared.state().next_reading();
@@ -132,10 +160,12 @@ impl Consumer {
             }
         }
         self.settle();
-        if records.is_empty() {
-            return self.next_error();
-        }
         Ok(())
+    }
+
+    /// Whether the group is closed to the consumer for good.
+    fn has_failed(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.has_failed())
     }
 
     /// An error that waits to be returned.
@@ -206,7 +236,9 @@ impl Stream for RecordStream<'_> {
                 self.state = StreamState::Waiting(waiting);
                 Poll::Pending
             }
-            Poll::Ready((_, Err(error))) if error.is_fatal() => Poll::Ready(Some(Err(error))),
+            Poll::Ready((consumer, Err(error))) if error.is_fatal() || consumer.has_failed() => {
+                Poll::Ready(Some(Err(error)))
+            }
             Poll::Ready((consumer, record)) => {
                 self.state = StreamState::Ready(consumer);
                 Poll::Ready(Some(record))

@@ -63,10 +63,11 @@ impl Consumer {
         }
     }
 
-    /// Begins a step that the consumer takes by itself: it gives everything up.
+    /// Begins a step that the consumer takes by itself: it gives everything up, if it still has it.
     pub(super) fn begin_giving_up(&mut self) {
         let all = self.shared.state().subscription.names();
-        self.begin_step(Change::Revoked, all, None);
+        let lost = self.group.as_ref().is_some_and(|group| !group.membership().is_member());
+        self.begin_step(if lost { Change::Lost } else { Change::Revoked }, all, None);
     }
 
     /// Waits for the step's end, by `deadline`; then the subscription changes, at once and without another wait.
@@ -190,10 +191,10 @@ struct StepContext {
 }
 
 impl StepContext {
-    fn begin(&self, offsets: HashMap<TopicPartition, OffsetAndMetadata>) -> ListenerFuture<'static> {
+    fn begin(&self, offsets: &HashMap<TopicPartition, OffsetAndMetadata>) -> ListenerFuture<'static> {
         match &self.committer {
             Some(committer) => {
-                Box::pin(begin_commit(&self.runtime, committer, &offsets, now() + self.timeout))
+                Box::pin(begin_commit(&self.runtime, committer, offsets, now() + self.timeout))
             }
             None => Box::pin(std::future::ready(Err(Error::new(
                 ErrorKind::InvalidState,
@@ -219,10 +220,10 @@ impl RebalanceContext for StepContext {
 
     fn commit(&mut self) -> ListenerFuture<'_> {
         let offsets = positions(&self.shared.state());
-        self.begin(offsets)
+        self.begin(&offsets)
     }
 
     fn commit_offsets(&mut self, offsets: HashMap<TopicPartition, OffsetAndMetadata>) -> ListenerFuture<'_> {
-        self.begin(offsets)
+        self.begin(&offsets)
     }
 }

@@ -225,12 +225,14 @@ impl Brokers {
     }
 }
 
-fn consumer(brokers: &Arc<Mutex<Brokers>>, options: ConsumerOptions) -> Consumer {
+fn client(brokers: &Arc<Mutex<Brokers>>) -> Client {
     let brokers = Arc::clone(brokers);
     let dialer = ScriptedDialer::new(move |received| brokers.lock().unwrap().answer(received));
-    let client =
-        Client::with_dialer(ClientOptions::new().bootstrap_servers("a:9092"), Arc::new(dialer)).unwrap();
-    Consumer::new(client, options).unwrap()
+    Client::with_dialer(ClientOptions::new().bootstrap_servers("a:9092"), Arc::new(dialer)).unwrap()
+}
+
+fn consumer(brokers: &Arc<Mutex<Brokers>>, options: ConsumerOptions) -> Consumer {
+    Consumer::new(client(brokers), options).unwrap()
 }
 
 fn tp(partition: i32) -> TopicPartition {
@@ -371,6 +373,35 @@ async fn a_hung_broker_does_not_delay_another_ones_records() {
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     brokers.lock().unwrap().hung.clear();
     assert_eq!(offsets(&read(&mut consumer, 100).await, 1), (0..100).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn consumers_on_one_client_do_not_wait_for_each_others_long_fetches() {
+    let brokers = Brokers::new(&[100, 0, 0]);
+    let client = client(&brokers);
+    let mut quiet = Consumer::new(client.clone(), ConsumerOptions::new()).unwrap();
+    quiet.assign([(tp(2), Start::Offset(0))]).unwrap();
+    assert!(quiet.poll(Duration::from_millis(100)).await.unwrap().is_empty());
+    let mut busy = Consumer::new(client, ConsumerOptions::new()).unwrap();
+    busy.assign([(tp(0), Start::Offset(0))]).unwrap();
+    let started = tokio::time::Instant::now();
+    assert_eq!(read(&mut busy, 100).await.len(), 100);
+    assert!(started.elapsed() < Duration::from_millis(100), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_one_partition_is_not_hidden_by_the_records_of_another() {
+    let brokers = Brokers::new(&[100, 0]);
+    let mut consumer = consumer(&brokers, ConsumerOptions::new().max_poll_records(5usize));
+    consumer.assign([(tp(0), Start::Earliest), (tp(1), Start::Offset(0))]).unwrap();
+    assert_eq!(read(&mut consumer, 5).await.last(), Some(&(0, 4)));
+    {
+        let mut state = consumer.shared.state();
+        let generation = state.subscription.partition(&tp(1)).unwrap().generation;
+        state.report(&tp(1), generation, Error::new(ErrorKind::Authorization, "not for you"));
+    }
+    assert_eq!(consumer.poll(LONG).await.unwrap_err().kind(), ErrorKind::Authorization);
+    assert_eq!(read(&mut consumer, 5).await[0], (0, 5));
 }
 
 #[tokio::test(start_paused = true)]
@@ -522,6 +553,17 @@ async fn an_automatic_commit_names_what_earlier_polls_returned_and_the_last_one_
     read(&mut consumer, 5).await;
     consumer.close(LONG).await.unwrap();
     assert_eq!(brokers.lock().unwrap().commits, [5, 10, 15]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_returned_is_committed_while_the_next_record_is_waited_for() {
+    let brokers = Brokers::new(&[5]);
+    let options = ConsumerOptions::new().group_id("g").auto_commit_interval(Duration::from_secs(5));
+    let mut consumer = consumer(&brokers, options);
+    consumer.assign([(tp(0), Start::Earliest)]).unwrap();
+    read(&mut consumer, 5).await;
+    assert!(tokio::time::timeout(Duration::from_secs(6), consumer.next()).await.is_err());
+    assert_eq!(brokers.lock().unwrap().commits, [5]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ottla_client::{Client, Cluster, Error, ErrorKind, NodeId, Purpose, Topic};
+use ottla_client::{Client, Cluster, Error, ErrorKind, GroupLane, NodeId, Topic};
 use ottla_protocol::messages::fetch::{FetchRequest, FetchResponse, READ_COMMITTED, READ_UNCOMMITTED};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -73,6 +73,9 @@ pub(crate) struct Context {
     pub(crate) shared: Arc<Shared>,
     pub(crate) client: Client,
     pub(crate) options: Arc<ConsumerValues>,
+    /// The consumer's own connections: brokers answer a connection's requests in order, so on shared ones every fetch
+    /// would wait until each other consumer's has been held for `fetch.max.wait.ms`.
+    pub(crate) lane: Arc<GroupLane>,
 }
 
 /// The task; it ends with its owner.
@@ -215,9 +218,9 @@ async fn fetch_once(context: &Context, node: NodeId) {
 }
 
 async fn ask(context: &Context, node: NodeId) -> Result<Option<FetchResponse>, Error> {
-    let Context { client, options, shared } = context;
+    let Context { client, options, shared, lane } = context;
     let request_timeout = client.options().values().request_timeout;
-    let connection = client.connection(node, Purpose::Fetch, now() + request_timeout).await?;
+    let connection = client.connection(node, lane.purpose(), now() + request_timeout).await?;
     let (newest, with_names) = (
         connection.version::<FetchRequest>()?,
         connection.version_at_most::<FetchRequest>(LAST_VERSION_WITH_NAMES),

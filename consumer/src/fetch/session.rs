@@ -158,13 +158,14 @@ impl Topics {
             partition_max_bytes: want.max_bytes,
             ..Default::default()
         };
-        // Partitions arrive topic by topic but for the turn of the list, so a search from the end is short.
-        match self
-            .0
-            .iter_mut()
-            .rev()
-            .find(|topic| *topic.topic == *name.topic && topic.topic_id == want.topic_id)
-        {
+        // Partitions arrive topic by topic, but the list may begin in the middle of one: its topic comes last again.
+        let is_same = |topic: &FetchTopic| *topic.topic == *name.topic && topic.topic_id == want.topic_id;
+        let at = match (self.0.last(), self.0.first()) {
+            (Some(last), _) if is_same(last) => Some(self.0.len() - 1),
+            (_, Some(first)) if is_same(first) => Some(0),
+            _ => None,
+        };
+        match at.and_then(|at| self.0.get_mut(at)) {
             Some(topic) => topic.partitions.push(partition),
             None => self.0.push(FetchTopic {
                 topic: name.topic.to_string(),
@@ -181,8 +182,8 @@ struct Forgotten(Vec<ForgottenTopic>);
 
 impl Forgotten {
     fn add(&mut self, name: &TopicPartition, topic_id: Uuid) {
-        match self.0.iter_mut().rev().find(|topic| *topic.topic == *name.topic && topic.topic_id == topic_id)
-        {
+        // A topic may be listed twice.
+        match self.0.last_mut().filter(|topic| *topic.topic == *name.topic && topic.topic_id == topic_id) {
             Some(topic) => topic.partitions.push(name.partition),
             None => self.0.push(ForgottenTopic {
                 topic: name.topic.to_string(),

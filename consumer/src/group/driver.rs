@@ -24,7 +24,7 @@ use super::leader::{self, PartitionCounts};
 use super::request::{Answer, Assigned, Waiting, send};
 use super::{GroupConfig, GroupEvent, Membership};
 
-/// How long a member whose handle is gone tries to leave.
+/// How long a member whose handle is gone, or whose time to leave is over, tries to.
 const DROPPED_LEAVES_WITHIN: Duration = Duration::from_secs(5);
 
 /// The connections of a member: a held JoinGroup or SyncGroup must not delay its heartbeats.
@@ -51,7 +51,8 @@ pub(super) struct Channels {
     pub(super) shared: Arc<Shared>,
     pub(super) events: watch::Sender<Option<GroupEvent>>,
     pub(super) membership: watch::Sender<Arc<Membership>>,
-    pub(super) done: oneshot::Sender<Result<(), Error>>,
+    /// Until it was told, or nobody waits for it.
+    pub(super) done: Option<oneshot::Sender<Result<(), Error>>>,
 }
 
 /// Starts the task.
@@ -132,8 +133,14 @@ impl Driver {
                 self.send(request);
             }
             self.publish();
-            if self.member.has_left() || self.leave_by.is_some_and(|by| by <= now) {
+            if self.member.has_left() {
                 break;
+            }
+            if self.leave_by.is_some_and(|by| by <= now) {
+                // Whoever waits hears of it in time; the group still hears of the leaving if it goes quickly.
+                let Some(done) = self.channels.done.take() else { break };
+                let _ = done.send(Err(self.not_left()));
+                self.leave_by = Some(now + self.dropped_leaves_within());
             }
             self.channels.shared.await_poll(self.member.awaits_poll());
             if self.member.awaits_poll() && self.member.is_older_than(self.channels.shared.polled()) {
@@ -147,9 +154,10 @@ impl Driver {
                 () = sleep_until(deadline) => {}
             }
         }
-        let outcome = if self.member.has_left() { Ok(()) } else { Err(self.not_left()) };
         // Nobody listens if the handle was dropped.
-        let _ = self.channels.done.send(outcome);
+        if let Some(done) = self.channels.done {
+            let _ = done.send(Ok(()));
+        }
     }
 
     /// Carries out what the handle was told.
@@ -165,10 +173,13 @@ impl Driver {
             self.member.handle_commit_refused(now, code, &sent_as);
         }
         if let Some(leave) = inbox.leave {
-            self.leave_by = Some(match leave {
-                Leave::By(deadline) => deadline,
-                Leave::Dropped => now + DROPPED_LEAVES_WITHIN.min(self.config.request_timeout),
-            });
+            match leave {
+                Leave::By(deadline) => self.leave_by = Some(deadline),
+                Leave::Dropped => {
+                    self.leave_by = Some(now + self.dropped_leaves_within());
+                    self.channels.done = None;
+                }
+            }
             self.member.leave();
         }
     }
@@ -287,6 +298,10 @@ impl Driver {
             }
             modified
         });
+    }
+
+    fn dropped_leaves_within(&self) -> Duration {
+        DROPPED_LEAVES_WITHIN.min(self.config.request_timeout)
     }
 
     fn not_left(&self) -> Error {

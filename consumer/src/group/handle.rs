@@ -84,7 +84,7 @@ impl Group {
             membership_seen.clone(),
             Arc::clone(&shared),
         );
-        let channels = Channels { shared: Arc::clone(&shared), events, membership, done };
+        let channels = Channels { shared: Arc::clone(&shared), events, membership, done: Some(done) };
         let group_id = Arc::clone(&config.group_id);
         driver::spawn(client, config, topics, lanes, channels)?;
         Ok(Group {
@@ -134,11 +134,19 @@ impl Group {
         }
     }
 
+    /// Whether the last word is a failure that no acknowledgement ends.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(&*self.events.borrow(), Some(GroupEvent::Failed { lasting: true, .. }))
+            || self.events.has_changed().is_err()
+    }
+
     /// Says that the application polled at `now`, which starts `max.poll.interval.ms` anew.
     pub(crate) fn polled(&self, now: Instant) {
         let since = now.saturating_duration_since(self.shared.started);
-        self.shared.polled.fetch_max(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX), Ordering::AcqRel);
-        if self.shared.awaits_poll.swap(false, Ordering::AcqRel) {
+        // This side writes `polled` and reads `awaits_poll`, the task the other way round: only a total order keeps both
+        // from missing the other's write.
+        self.shared.polled.fetch_max(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        if self.shared.awaits_poll.swap(false, Ordering::SeqCst) {
             self.shared.wake.notify_one();
         }
     }
@@ -182,8 +190,10 @@ impl Group {
 
     /// The task is gone, which only a panic in an assignor or the end of the runtime brings about.
     fn ended(&self) -> GroupEvent {
-        let message =
-            format!("the task of the member of group `{}` has ended; subscribe anew", self.group_id);
+        let message = format!(
+            "the task of the member of group `{}` has ended; unsubscribe and subscribe anew",
+            self.group_id
+        );
         let error = Error::new(ErrorKind::Closed, message);
         GroupEvent::Failed { id: self.acknowledged.saturating_add(1), error, lasting: true }
     }
@@ -213,12 +223,12 @@ impl Shared {
     }
 
     pub(super) fn polled(&self) -> Instant {
-        self.started + Duration::from_nanos(self.polled.load(Ordering::Acquire))
+        self.started + Duration::from_nanos(self.polled.load(Ordering::SeqCst))
     }
 
     /// Whether the next poll has to wake the task.
     pub(super) fn await_poll(&self, awaits: bool) {
-        self.awaits_poll.store(awaits, Ordering::Release);
+        self.awaits_poll.store(awaits, Ordering::SeqCst);
     }
 
     pub(super) fn take(&self) -> Inbox {

@@ -11,8 +11,8 @@ pub(crate) struct Membership {
     pub(crate) group_instance_id: Option<String>,
     /// Whether the group is between two generations, as far as the member knows: its own may be over any moment.
     pub(crate) rebalancing: bool,
-    /// Rises whenever the member has to give something up. As long as it stays the same, whatever the member had, it
-    /// still has, in a newer generation too.
+    /// Rises whenever the member has to give something up, and when it has done so. As long as it stays the same, whatever
+    /// the member had, it still has, in a newer generation too.
     pub(crate) tenure: u64,
 }
 

@@ -6,10 +6,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ottla_client::test_support::{Answer, Received, ScriptedDialer, metadata};
+use futures_util::StreamExt;
+use ottla_client::test_support::{Answer, Received, ScriptedDialer, metadata, topic_error};
 use ottla_client::{Client, ClientOptions, ErrorKind, NodeId, TopicPartition};
 use ottla_protocol::api::ApiKey;
 use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::messages::fetch::FetchRequest;
 use ottla_protocol::messages::find_coordinator::{
     Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
 };
@@ -20,17 +22,23 @@ use ottla_protocol::messages::metadata::MetadataRequest;
 use ottla_protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
+use ottla_protocol::messages::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopics,
+};
 use ottla_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use tokio::time::Instant as Clock;
 
 use super::{Group, GroupConfig, GroupEvent};
 use crate::assignor::{CooperativeStickyAssignor, RangeAssignor};
 use crate::commit::{Committer, OffsetAndMetadata};
+use crate::{Consumer, ConsumerOptions, RebalanceCallbacks};
 
 /// A group of one member at one of two nodes.
 struct Broker {
     coordinator: NodeId,
     generation: i32,
+    /// Of topic `a`; without any it does not exist.
     partitions: usize,
     /// Whether each node refuses what it does not coordinate.
     join_takes: Duration,
@@ -57,7 +65,17 @@ impl Broker {
     fn answer(&mut self, request: &Received) -> Answer {
         if request.decode::<MetadataRequest>().is_some() {
             let leaders = vec![1; self.partitions];
-            return request.reply::<MetadataRequest>(&metadata(&[1, 2], &[("a", &leaders)]));
+            let mut response = metadata(&[1, 2], &[("a", &leaders)]);
+            if self.partitions == 0 {
+                response.topics = vec![topic_error("a", ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)];
+            }
+            return request.reply::<MetadataRequest>(&response);
+        }
+        if let Some(fetch) = request.decode::<OffsetFetchRequest>() {
+            return request.reply::<OffsetFetchRequest>(&committed_at(5, &fetch));
+        }
+        if request.decode::<FetchRequest>().is_some() {
+            return Answer::Nothing;
         }
         if request.decode::<FindCoordinatorRequest>().is_some() {
             let coordinator = Coordinator {
@@ -134,6 +152,31 @@ impl Broker {
         };
         request.reply::<JoinGroupRequest>(&response).after(self.join_takes)
     }
+}
+
+/// Every partition that is asked about is committed at `offset`.
+fn committed_at(offset: i64, request: &OffsetFetchRequest) -> OffsetFetchResponse {
+    let row = |&partition_index: &i32| OffsetFetchResponsePartitions {
+        partition_index,
+        committed_offset: offset,
+        ..Default::default()
+    };
+    let groups = request.groups.iter().map(|group| OffsetFetchResponseGroup {
+        group_id: group.group_id.clone(),
+        topics: group
+            .topics
+            .iter()
+            .flatten()
+            .map(|topic| OffsetFetchResponseTopics {
+                name: topic.name.clone(),
+                topic_id: topic.topic_id,
+                partitions: topic.partition_indexes.iter().map(row).collect(),
+                ..Default::default()
+            })
+            .collect(),
+        ..Default::default()
+    });
+    OffsetFetchResponse { groups: groups.collect(), ..Default::default() }
 }
 
 fn committed(request: &OffsetCommitRequest, error_code: ErrorCode) -> OffsetCommitResponse {
@@ -393,4 +436,77 @@ async fn a_commit_that_outlasts_its_deadline_says_what_stood_in_the_way() {
         (ErrorKind::Timeout, Some(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS))
     );
     assert!(now() - started <= Duration::from_secs(4) && error.tries() > 4, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_whose_time_to_leave_is_over_says_so_and_leaves_nevertheless() {
+    let broker = Broker::start();
+    let mut group = start(&client(&broker), config());
+    assigned(&mut group).await;
+    assert_eq!(group.leave(now()).await.unwrap_err().kind(), ErrorKind::Timeout);
+    pause(1).await;
+    assert_eq!(count(&broker, ApiKey::LEAVE_GROUP), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_for_a_topic_that_is_gone_ends_when_metadata_says_so_too() {
+    let broker = Broker::start();
+    let mut group = start(&client(&broker), config());
+    assigned(&mut group).await;
+    broker.lock().unwrap().partitions = 0;
+    broker.lock().unwrap().commits = vec![ErrorCode::UNKNOWN_TOPIC_OR_PARTITION; 1000];
+    let started = now();
+    let error = group.committer().commit(&offsets(5), started + Duration::from_secs(60)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownTopic, "{error}");
+    assert!(now() - started < Duration::from_secs(5), "{error} after {:?}", now() - started);
+}
+
+/// A consumer that has all partitions.
+async fn consumer(broker: &Arc<Mutex<Broker>>, listener: RebalanceCallbacks) -> Consumer {
+    let mut consumer = Consumer::new(client(broker), ConsumerOptions::new().group_id("g")).unwrap();
+    consumer.subscribe_with(["a"], listener).unwrap();
+    while consumer.assignment().is_empty() {
+        consumer.poll(Duration::from_millis(10)).await.unwrap();
+    }
+    consumer
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_that_waits_for_the_next_record_is_not_taken_for_stuck() {
+    let broker = Broker::start();
+    let mut consumer = consumer(&broker, RebalanceCallbacks::new()).await;
+    let wait = Duration::from_secs(1000);
+    assert!(tokio::time::timeout(wait, consumer.next()).await.is_err());
+    assert!(consumer.poll(wait).await.unwrap().is_empty());
+    assert_eq!((count(&broker, ApiKey::LEAVE_GROUP), count(&broker, ApiKey::JOIN_GROUP)), (0, 2));
+    assert_eq!(consumer.assignment(), partitions(0..2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_is_closed_after_it_lost_its_place_has_lost_its_partitions_and_commits_nothing() {
+    let broker = Broker::start();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (of_revoked, of_lost) = (Arc::clone(&told), Arc::clone(&told));
+    let listener = RebalanceCallbacks::new()
+        .on_revoked(move |partitions| of_revoked.lock().unwrap().push(("revoked", partitions.to_vec())))
+        .on_lost(move |partitions| of_lost.lock().unwrap().push(("lost", partitions.to_vec())));
+    let mut consumer = consumer(&broker, listener).await;
+    consumer.position(&partitions(0..1)[0]).await.unwrap();
+    pause(400).await;
+    consumer.close(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(*told.lock().unwrap(), [("lost", partitions(0..2))]);
+    assert_eq!(commits(&broker), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_after_an_error_that_every_poll_would_return() {
+    let broker = Broker::start();
+    let mut consumer = consumer(&broker, RebalanceCallbacks::new()).await;
+    broker.lock().unwrap().heartbeat = ErrorCode::GROUP_AUTHORIZATION_FAILED;
+    let mut stream = consumer.stream();
+    assert_eq!(stream.next().await.unwrap().unwrap_err().kind(), ErrorKind::Authorization);
+    assert!(stream.next().await.is_none());
+    drop(stream);
+    assert_eq!(consumer.poll(Duration::ZERO).await.unwrap_err().kind(), ErrorKind::Authorization);
+    consumer.unsubscribe().await.unwrap();
 }

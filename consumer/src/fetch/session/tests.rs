@@ -130,3 +130,12 @@ fn epochs_wrap_to_one() {
     session.handle_response(5, ErrorCode::NONE);
     assert_eq!(session.epoch, 1);
 }
+
+#[test]
+fn a_topic_that_the_turn_of_the_list_splits_is_sent_once() {
+    let mut session = FetchSession::default();
+    let wanted = vec![want("a", 1, 5), want("b", 0, 6), want("c", 0, 7), want("a", 0, 8)];
+    let request = session.request(wanted, true);
+    assert_eq!(shape(&request).2, strings(&["a-1@5", "a-0@8", "b-0@6", "c-0@7"]));
+    assert_eq!(request.topics.len(), 3);
+}

@@ -64,7 +64,7 @@ impl ClassicMember {
     }
 
     pub(super) fn wants_coordinator(&self) -> bool {
-        self.state.is_active() || self.departure.is_some()
+        self.state.is_active() || !self.departures.is_empty()
     }
 
     /// The look-up to send, if it is time.

@@ -78,6 +78,10 @@ impl Handover {
     /// A generation is complete and this is the member's share; tells whether some of what it has is not in it.
     pub(super) fn assign(&mut self, share: BTreeSet<TopicPartition>, generation_id: i32) -> bool {
         let taken = self.owned.difference(&share).next().is_some();
+        if self.owned.is_empty() {
+            // Whatever a commit from before names, the member did not have it any more.
+            self.tenure += 1;
+        }
         self.target = Some(share);
         self.generation_id = generation_id;
         taken
@@ -95,7 +99,11 @@ impl Handover {
         match self.outstanding.take() {
             Some(event) if event.id() == event_id => match event {
                 GroupEvent::Revoke { partitions, .. } | GroupEvent::Lost { partitions, .. } => {
-                    self.owned.retain(|partition| !partitions.contains(partition));
+                    // A commit that began while they were being given up must not outlive the step in a newer
+                    // generation, in which others have them.
+                    self.tenure += 1;
+                    // They are in order, as they were taken from a set.
+                    self.owned.retain(|partition| partitions.binary_search(partition).is_err());
                 }
                 GroupEvent::Assigned { all, .. } => {
                     self.owned = all.into_iter().collect();

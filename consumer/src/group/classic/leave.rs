@@ -70,7 +70,7 @@ impl ClassicMember {
         if again {
             self.lose_coordinator(now);
         } else {
-            self.departure = None;
+            self.departures.pop_front();
         }
         self.finish_leaving();
     }
@@ -78,13 +78,13 @@ impl ClassicMember {
     /// Has the id leave, unless the member is static: its successor takes the partitions over without a rebalance.
     pub(super) fn depart(&mut self, member_id: String, reason: &'static str) {
         if self.is_dynamic() {
-            self.departure = Some(Departure { member_id, reason });
+            self.departures.push_back(Departure { member_id, reason });
         }
     }
 
     /// A member that leaves has left once nothing is to be sent, and no JoinGroup can bring up another id to leave with.
     pub(super) fn finish_leaving(&mut self) {
-        if matches!(self.state, State::Leaving { learns_id: false }) && self.departure.is_none() {
+        if matches!(self.state, State::Leaving { learns_id: false }) && self.departures.is_empty() {
             self.state = State::Left;
         }
     }
@@ -95,7 +95,7 @@ impl ClassicMember {
 
     /// The LeaveGroup to send, if there is one.
     pub(super) fn send_leave(&mut self) -> Option<(u64, RequestBody)> {
-        let departure = self.departure.as_ref()?;
+        let departure = self.departures.front()?;
         if self.in_flight.leave.is_some() {
             return None;
         }

@@ -32,6 +32,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -64,8 +65,8 @@ pub(crate) struct ClassicMember {
     in_flight: InFlight,
     heartbeats: Heartbeats,
     handover: Handover,
-    /// A member id to take out of the group.
-    departure: Option<Departure>,
+    /// Member ids to take out of the group, one after the other.
+    departures: VecDeque<Departure>,
     /// Every topic of the group, if the coordinator named this member the leader of the current generation.
     led_topics: Option<Vec<String>>,
     /// When the application last polled.
@@ -87,7 +88,7 @@ impl ClassicMember {
             in_flight: InFlight::default(),
             heartbeats: Heartbeats::new(now, &config),
             handover: Handover::default(),
-            departure: None,
+            departures: VecDeque::new(),
             led_topics: None,
             polled: now,
             failures: 0,

@@ -99,6 +99,21 @@ fn a_cooperative_member_that_missed_a_sync_claims_what_it_has_since_the_last_com
 }
 
 #[test]
+fn a_commit_from_before_or_during_a_revocation_does_not_pass_for_one_of_the_next_generation() {
+    let mut script = Script::stable(config(range()), &["a"], "a-0");
+    script.beat(ErrorCode::REBALANCE_IN_PROGRESS);
+    let during = script.member.membership().tenure;
+    script.acknowledge("revoke a-0");
+    let after = script.member.membership().tenure;
+    let (id, _) = script.join();
+    script.joined(id, 2, "other");
+    let (id, _) = script.sync();
+    script.synced(id, "a-1");
+    let next = script.member.membership().tenure;
+    assert!(during < after && after < next, "{during}, {after}, {next}");
+}
+
+#[test]
 fn an_unchanged_assignment_is_announced_without_additions() {
     let mut script = Script::stable(config(cooperative()), &["a"], "a-0");
     script.member.request_rejoin("test");
