@@ -36,7 +36,10 @@ pub use ottla_client::{
     Topic, TopicPartition,
 };
 pub use ottla_consumer as consumer;
-pub use ottla_consumer::{Consumer, ConsumerOptions, OffsetReset, Start};
+pub use ottla_consumer::{
+    Consumer, ConsumerOptions, GroupMetadata, OffsetAndMetadata, OffsetReset, RebalanceContext,
+    RebalanceListener, Start,
+};
 pub use ottla_producer as producer;
 pub use ottla_producer::{Delivered, Delivery, Producer, ProducerOptions, Record};
 pub use ottla_protocol as protocol;

@@ -14,10 +14,10 @@ pub(super) const MAX_STRING: usize = i16::MAX as usize;
 
 /// Reads Kafka's types from a frame's body.
 ///
-/// Byte fields come out as slices that share the frame. Memory bound: decoding takes at most 112 bytes of memory for
+/// Byte fields come out as slices that share the frame. Memory bound: decoding takes at most 124 bytes of memory for
 /// each byte of the frame, however it lies. (A count beyond the bytes that are left is refused at once, an array reserves
 /// no more than those bytes can back, and an element is stored only once its own bytes were read; the worst elements are
-/// structures that take 3 bytes on the wire and 104 in memory, held up to three times while their vector grows.)
+/// structures that take 3 bytes on the wire and 120 in memory, held up to three times while their vector grows.)
 pub struct Reader<'a> {
     frame: &'a Bytes,
     at: usize,
