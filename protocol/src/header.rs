@@ -5,10 +5,10 @@
 use bytes::Bytes;
 
 use crate::api::{Api, Request, Response};
-use crate::wire::{DecodeError, EncodeError, Field, Frame, Place, Reader, UnknownTags, Writer};
+use crate::wire::{DecodeError, EncodeError, Field, Frame, Reader, Row, Step, UnknownTags, Writer};
 
 /// What stands before every request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestHeader {
     /// The API's key.
     pub request_api_key: i16,
@@ -28,19 +28,24 @@ impl RequestHeader {
     /// # Errors
     /// Whatever is malformed.
     pub fn read(reader: &mut Reader<'_>, header_version: i16) -> Result<Self, DecodeError> {
-        reader.place(&const { Place { message: "RequestHeader", field: "header" } });
-        let mut header = RequestHeader {
-            request_api_key: i16::read(reader)?,
-            request_api_version: i16::read(reader)?,
-            correlation_id: i32::read(reader)?,
-            // Never compact, in no header version, so that a broker can read it before it knows the version.
-            client_id: reader.in_form(false, Option::read)?,
-            unknown_tags: UnknownTags::default(),
-        };
-        if header_version >= 2 {
-            reader.unknown_tags(&mut header.unknown_tags)?;
+        let mut header = RequestHeader::default();
+        match header.read_fields(reader, header_version) {
+            Ok(()) => Ok(header),
+            Err(stopped) => Err(reader.reason(stopped)),
         }
-        Ok(header)
+    }
+
+    fn read_fields(&mut self, reader: &mut Reader<'_>, header_version: i16) -> Step {
+        reader.at(&const { Row::plain("RequestHeader", "header") });
+        self.request_api_key.read(reader)?;
+        self.request_api_version.read(reader)?;
+        self.correlation_id.read(reader)?;
+        // Never compact, in no header version, so that a broker can read it before it knows the version.
+        reader.in_form(false, |reader| self.client_id.read(reader))?;
+        if header_version >= 2 {
+            reader.unknown_tags(&mut self.unknown_tags)?;
+        }
+        Ok(())
     }
 
     /// Writes the header in version 1 or 2.
@@ -48,19 +53,23 @@ impl RequestHeader {
     /// # Errors
     /// A `client_id` that is too long.
     pub fn write(&self, writer: &mut Writer, header_version: i16) -> Result<(), EncodeError> {
-        writer.place(&const { Place { message: "RequestHeader", field: "client_id" } });
+        writer.at(&const { Row::plain("RequestHeader", "client_id") });
         writer.switch(self.request_api_version, false);
+        self.write_fields(writer).map_err(|stopped| writer.reason(stopped))?;
+        write_header_tags(writer, &self.unknown_tags, header_version >= 2);
+        Ok(())
+    }
+
+    fn write_fields(&self, writer: &mut Writer) -> Step {
         self.request_api_key.write(writer)?;
         self.request_api_version.write(writer)?;
         self.correlation_id.write(writer)?;
-        self.client_id.write(writer)?;
-        write_header_tags(writer, &self.unknown_tags, header_version >= 2);
-        Ok(())
+        self.client_id.write(writer)
     }
 }
 
 /// What stands before every response.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResponseHeader {
     /// The request's number.
     pub correlation_id: i32,
@@ -74,13 +83,20 @@ impl ResponseHeader {
     /// # Errors
     /// Whatever is malformed.
     pub fn read(reader: &mut Reader<'_>, header_version: i16) -> Result<Self, DecodeError> {
-        reader.place(&const { Place { message: "ResponseHeader", field: "header" } });
-        let mut header =
-            ResponseHeader { correlation_id: i32::read(reader)?, unknown_tags: UnknownTags::default() };
-        if header_version >= 1 {
-            reader.unknown_tags(&mut header.unknown_tags)?;
+        let mut header = ResponseHeader::default();
+        match header.read_fields(reader, header_version) {
+            Ok(()) => Ok(header),
+            Err(stopped) => Err(reader.reason(stopped)),
         }
-        Ok(header)
+    }
+
+    fn read_fields(&mut self, reader: &mut Reader<'_>, header_version: i16) -> Step {
+        reader.at(&const { Row::plain("ResponseHeader", "header") });
+        self.correlation_id.read(reader)?;
+        if header_version >= 1 {
+            reader.unknown_tags(&mut self.unknown_tags)?;
+        }
+        Ok(())
     }
 
     /// Writes the header in version 0 or 1.
@@ -88,7 +104,7 @@ impl ResponseHeader {
     /// # Errors
     /// None today; the signature is that of every writer.
     pub fn write(&self, writer: &mut Writer, header_version: i16) -> Result<(), EncodeError> {
-        self.correlation_id.write(writer)?;
+        self.correlation_id.write(writer).map_err(|stopped| writer.reason(stopped))?;
         write_header_tags(writer, &self.unknown_tags, header_version >= 1);
         Ok(())
     }
@@ -120,7 +136,7 @@ pub fn encode_request<R: Request>(
     }
     .write(&mut writer, R::API.request_header_version(version))?;
     writer.switch(version, R::API.flexible(version));
-    request.write(&mut writer)?;
+    writer.message(request)?;
     writer.finish()
 }
 
@@ -138,7 +154,7 @@ pub fn encode_response<R: Response>(
     ResponseHeader { correlation_id, unknown_tags: UnknownTags::default() }
         .write(&mut writer, api.response_header_version(version))?;
     writer.switch(version, api.flexible(version));
-    response.write(&mut writer)?;
+    writer.message(response)?;
     writer.finish()
 }
 

@@ -20,6 +20,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+extern crate alloc;
+
 pub mod api;
 pub mod compression;
 pub mod error_code;

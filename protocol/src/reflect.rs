@@ -287,9 +287,9 @@ impl DynMessage {
         DynMessage {
             table: TableRef { name: T::NAME, fields: T::FIELDS },
             size: size_of::<T>(),
-            decode: |reader| T::read(reader).map(|message| message.to_value()),
-            check: |reader| T::read(reader).map(drop),
-            encode: |value, writer| T::from_value(value).map(|message| message.write(writer)),
+            decode: |reader| reader.message::<T>().map(|message| message.to_value()),
+            check: |reader| reader.message::<T>().map(drop),
+            encode: |value, writer| T::from_value(value).map(|message| writer.message(&message)),
         }
     }
 

@@ -167,9 +167,9 @@ fn partition(answer: &MetadataResponsePartition, old: Option<&Partition>) -> Par
     Partition {
         leader: (answer.leader_id >= 0).then_some(answer.leader_id),
         leader_epoch: answer.leader_epoch,
-        replicas: answer.replica_nodes.clone(),
-        isr: answer.isr_nodes.clone(),
-        offline: answer.offline_replicas.clone(),
+        replicas: answer.replica_nodes.to_vec(),
+        isr: answer.isr_nodes.to_vec(),
+        offline: answer.offline_replicas.to_vec(),
         error: answer.error_code,
     }
 }
@@ -198,8 +198,8 @@ mod tests {
                     partition_index,
                     leader_id,
                     leader_epoch,
-                    replica_nodes: vec![leader_id],
-                    isr_nodes: vec![leader_id],
+                    replica_nodes: [leader_id].into(),
+                    isr_nodes: [leader_id].into(),
                     ..Default::default()
                 })
                 .collect(),

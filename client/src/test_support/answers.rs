@@ -37,8 +37,8 @@ pub fn metadata(nodes: &[NodeId], topics: &[(&str, &[NodeId])]) -> MetadataRespo
         partition_index,
         leader_id,
         leader_epoch: 0,
-        replica_nodes: nodes.to_vec(),
-        isr_nodes: nodes.to_vec(),
+        replica_nodes: nodes.into(),
+        isr_nodes: nodes.into(),
         ..Default::default()
     };
     let topic = |(name, leaders): &(&str, &[NodeId])| {

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use crate::wire::{DecodeError, DecodeErrorKind, EncodeError, Field, Message, Place, Reader, Writer, wire};
+use crate::wire::{DecodeError, EncodeError, Message, Reader, Row, Writer, wire};
 
 /// The protocol type of consumer groups in JoinGroup and SyncGroup.
 pub const PROTOCOL_TYPE: &str = "consumer";
@@ -122,26 +122,21 @@ pub fn decode_assignment(blob: &Bytes) -> Result<(ConsumerProtocolAssignment, i1
 fn encode<M: Message>(message: &M, version: i16) -> Result<Bytes, EncodeError> {
     let version = version.clamp(0, NEWEST_VERSION);
     let mut writer = Writer::new(version, false);
-    version.write(&mut writer)?;
-    message.write(&mut writer)?;
+    writer.raw(&version.to_be_bytes());
+    writer.message(message)?;
     writer.finish().map(|frame| frame.to_bytes())
 }
 
 fn decode<M: Message>(blob: &Bytes) -> Result<(M, i16), DecodeError> {
-    let mut prefix = Reader::new(blob, 0, false);
-    prefix.place(&const { Place { message: M::NAME, field: "version" } });
-    let version = i16::read(&mut prefix)?;
-    if version < 0 {
-        return Err(prefix.error(DecodeErrorKind::UnknownVersion(version)));
-    }
-    let mut reader = Reader::new(blob, version.min(NEWEST_VERSION), false);
-    i16::read(&mut reader)?;
-    Ok((M::read(&mut reader)?, version))
+    let mut reader = Reader::new(blob, 0, false);
+    let version = reader.version_prefix(&const { Row::plain(M::NAME, "version") }, NEWEST_VERSION)?;
+    Ok((reader.message()?, version))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{DecodeErrorKind, Place};
 
     fn subscription() -> ConsumerProtocolSubscription {
         ConsumerProtocolSubscription {

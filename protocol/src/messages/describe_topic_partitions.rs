@@ -8,7 +8,7 @@
 
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
-use crate::wire::{api, wire};
+use crate::wire::{BrokerIds, api, wire};
 
 api!(
     DESCRIBE_TOPIC_PARTITIONS: DescribeTopicPartitionsRequest => DescribeTopicPartitionsResponse,
@@ -79,14 +79,14 @@ wire! {
         /// The leader's epoch.
         [ignorable] leader_epoch: i32 = -1,
         /// The brokers that hold a replica.
-        replica_nodes: Vec<i32>,
+        replica_nodes: BrokerIds,
         /// Those of them that are in sync with the leader.
-        isr_nodes: Vec<i32>,
+        isr_nodes: BrokerIds,
         /// Those out of sync that still have every committed record, so that electing them loses nothing.
         eligible_leader_replicas: Option<Vec<i32>>,
         /// The last that were eligible, for an election that may lose records when nobody is any more.
         last_known_elr: Option<Vec<i32>>,
         /// The replicas that are offline.
-        [ignorable] offline_replicas: Vec<i32>,
+        [ignorable] offline_replicas: BrokerIds,
     }
 }

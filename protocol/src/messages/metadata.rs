@@ -11,7 +11,7 @@
 
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
-use crate::wire::{api, wire};
+use crate::wire::{BrokerIds, api, wire};
 
 api!(METADATA: MetadataRequest => MetadataResponse, versions 0..=13, flexible 9..);
 
@@ -95,10 +95,10 @@ wire! {
         /// Counts up with each new leader, so that a client can tell old metadata from new; -1 if unknown.
         [7.., ignorable] leader_epoch: i32 = -1,
         /// The brokers that hold a copy.
-        replica_nodes: Vec<i32>,
+        replica_nodes: BrokerIds,
         /// The brokers whose copy is in sync.
-        isr_nodes: Vec<i32>,
+        isr_nodes: BrokerIds,
         /// The brokers whose copy can't be reached now.
-        [5.., ignorable] offline_replicas: Vec<i32>,
+        [5.., ignorable] offline_replicas: BrokerIds,
     }
 }

@@ -43,7 +43,7 @@ mod tests {
         let request = SaslAuthenticateRequest { auth_bytes: auth_bytes.clone(), ..Default::default() };
         assert_eq!(
             format!("{request:?}"),
-            "SaslAuthenticateRequest { auth_bytes: Secret(..), unknown_tags: UnknownTags([]) }"
+            "SaslAuthenticateRequest { auth_bytes: Secret(..), unknown_tags: UnknownTags(None) }"
         );
         let response = SaslAuthenticateResponse { auth_bytes, ..Default::default() };
         assert!(format!("{response:?}").contains("auth_bytes: Secret(..)"));

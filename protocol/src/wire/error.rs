@@ -1,6 +1,6 @@
 //! What can be wrong with bytes, or with a message on its way to bytes. `Copy`, no strings of the peer's.
 
-use std::fmt;
+use core::fmt;
 
 /// The field that was being read or written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,11 +9,6 @@ pub struct Place {
     pub message: &'static str,
     /// The field's name in snake case.
     pub field: &'static str,
-}
-
-impl Place {
-    pub(crate) const START: Place = Place { message: "frame", field: "start" };
-    pub(crate) const END: Place = Place { message: "frame", field: "end" };
 }
 
 impl fmt::Display for Place {
@@ -105,4 +100,16 @@ pub enum EncodeErrorKind {
     /// The whole frame is longer than an `int32` can say.
     #[error("the frame is longer than 2 GiB")]
     FrameTooLong,
+}
+
+/// What reading or writing a field gives: whether to go on. The error itself stays with the reader or the writer.
+pub(crate) type Step = Result<(), Stopped>;
+
+/// Reading or writing came to its end; the reader or the writer knows why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped(());
+
+impl Stopped {
+    /// For the one that has noted the reason.
+    pub(super) const NOTED: Stopped = Stopped(());
 }

@@ -1,12 +1,12 @@
 //! Bytes that must not reach a log.
 
-use std::fmt;
+use core::fmt;
 
 use bytes::Bytes;
 
-use super::error::{DecodeError, EncodeError};
+use super::error::Step;
+use super::field::Field;
 use super::reader::Reader;
-use super::types::Field;
 use super::writer::Writer;
 
 /// A byte field with a credential in it: on the wire like `bytes`, but `Debug` doesn't show what it holds.
@@ -26,12 +26,16 @@ impl fmt::Debug for Secret {
 }
 
 impl Field for Secret {
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Bytes::read(reader).map(Secret)
+    fn read(&mut self, reader: &mut Reader<'_>) -> Step {
+        self.0.read(reader)
     }
 
-    fn write(&self, writer: &mut Writer) -> Result<(), EncodeError> {
+    fn write(&self, writer: &mut Writer) -> Step {
         self.0.write(writer)
+    }
+
+    fn is_default(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

@@ -1,6 +1,6 @@
 //! In which versions a field exists, may be null, is tagged: the bracket of a field table, as a constant.
 
-use std::fmt;
+use core::fmt;
 
 use super::error::Place;
 
@@ -90,29 +90,6 @@ impl FieldSpec {
         self.tag = Some(tag);
         self
     }
-
-    /// Whether the field stands in line, at its place among the others, in `version`.
-    pub(crate) const fn in_line(&self, version: i16) -> bool {
-        self.tag.is_none() && self.versions.contains(version)
-    }
-
-    /// Whether the field is tagged and exists in `version`.
-    pub(crate) const fn tagged(&self, version: i16) -> bool {
-        self.tag.is_some() && self.versions.contains(version)
-    }
-
-    /// Whether a value is an error in the versions without the field. (There may be none.)
-    pub(crate) const fn is_strict(&self) -> bool {
-        !self.ignorable && (self.versions.min > 0 || self.versions.max < i16::MAX)
-    }
-
-    /// Whether the field is the one with this tag in `version`.
-    pub(crate) const fn has_tag(&self, tag: u32, version: i16) -> bool {
-        match self.tag {
-            Some(own) => own == tag && self.versions.contains(version),
-            None => false,
-        }
-    }
 }
 
 /// A row of a field table, as far as reading and writing a field need it.
@@ -120,4 +97,27 @@ impl FieldSpec {
 pub(crate) struct Row {
     pub(crate) place: Place,
     pub(crate) spec: FieldSpec,
+    /// The versions in which the field stands in line, at its place among the others: none for a tagged field.
+    pub(super) in_line: VersionRange,
+}
+
+impl Row {
+    pub(super) const START: Row = Row::plain("frame", "start");
+    pub(super) const END: Row = Row::plain("frame", "end");
+
+    pub(crate) const fn new(message: &'static str, field: &'static str, spec: FieldSpec) -> Row {
+        let in_line = if spec.tag.is_some() { VersionRange::NONE } else { spec.versions };
+        Row { place: Place { message, field }, spec, in_line }
+    }
+
+    /// A field that every version has and that stands in no table.
+    pub(crate) const fn plain(message: &'static str, field: &'static str) -> Row {
+        Row::new(message, field, FieldSpec::PLAIN)
+    }
+
+    /// Whether a version can take any value of the field: it has the field, or may drop it silently.
+    #[inline]
+    pub(crate) const fn holds_or_ignores(&self, version: i16) -> bool {
+        self.spec.ignorable || self.spec.versions.contains(version)
+    }
 }

@@ -55,60 +55,56 @@ macro_rules! wire {
             const NAME: &'static str = stringify!($name);
         }
 
+        impl $name {
+            /// What reading and writing need to know of each field, in the table's order.
+            const ROWS: &'static [$crate::wire::Row; [$(stringify!($field)),*].len()] = &[$(
+                $crate::wire::Row::new(
+                    stringify!($name),
+                    $crate::wire::field_name(stringify!($field)),
+                    $crate::wire::spec!($($($spec)+)?),
+                ),
+            )*];
+        }
+
+        // Inline, so that a crate which uses a handful of messages compiles that handful and no other.
         impl $crate::wire::Field for $name {
-            fn read(reader: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::wire::DecodeError> {
-                let version = reader.version();
-                let mut message = Self::default();
-                $(
-                    if const { $crate::wire::spec!($($($spec)+)?) }.in_line(version) {
-                        reader.field(&mut message.$field, $crate::wire::row!($name, $field $(, $($spec)+)?))?;
-                    }
-                )*
+            #[inline]
+            fn read(&mut self, reader: &mut $crate::wire::Reader<'_>) -> $crate::wire::Step {
+                let [$($field),*] = Self::ROWS;
+                $($crate::wire::step!(reader.field(&mut self.$field, $field));)*
                 if reader.flexible() {
-                    if const { false $(|| $crate::wire::spec!($($($spec)+)?).tag.is_some())* } {
-                        let mut unknown = $crate::wire::UnknownTags::default();
-                        reader.tagged_fields(&mut unknown, &mut |tag, reader| {
-                            $(
-                                if const { $crate::wire::spec!($($($spec)+)?) }.has_tag(tag, version) {
-                                    reader.field(&mut message.$field, $crate::wire::row!($name, $field $(, $($spec)+)?))?;
-                                    return Ok(true);
-                                }
-                            )*
-                            Ok(false)
-                        })?;
-                        message.unknown_tags = unknown;
-                    } else {
-                        reader.unknown_tags(&mut message.unknown_tags)?;
-                    }
+                    return reader.tagged_fields(&mut self.unknown_tags, &mut |_tag, _reader| {
+                        $($crate::wire::if_tagged!([$($($spec)+)?] {
+                            match _reader.tagged_field(_tag, &mut self.$field, $field) {
+                                Ok(false) => {}
+                                read_or_failed => return read_or_failed,
+                            }
+                        });)*
+                        Ok(false)
+                    });
                 }
-                Ok(message)
+                Ok(())
             }
 
-            fn write(&self, writer: &mut $crate::wire::Writer) -> Result<(), $crate::wire::EncodeError> {
-                let version = writer.version();
-                $(
-                    if const { $crate::wire::spec!($($($spec)+)?) }.in_line(version) {
-                        writer.field(&self.$field, $crate::wire::row!($name, $field $(, $($spec)+)?))?;
-                    } else if const { $crate::wire::spec!($($($spec)+)?).is_strict() }
-                        && !const { $crate::wire::spec!($($($spec)+)?) }.tagged(version)
-                        && self.$field != $crate::wire::default_of!($type $(, $default)?)
-                    {
-                        return Err(writer.unsupported($crate::wire::row!($name, $field $(, $($spec)+)?)));
-                    }
-                )*
+            #[inline]
+            fn write(&self, writer: &mut $crate::wire::Writer) -> $crate::wire::Step {
+                let [$($field),*] = Self::ROWS;
+                $($crate::wire::write_field!(writer, &self.$field, $field, [$($($spec)+)?] $(, $default)?);)*
                 if writer.flexible() {
+                    #[allow(unused_mut, reason = "most tables have no tagged field")]
                     let mut tags = writer.tagged_fields(&self.unknown_tags);
-                    $(
-                        if const { $crate::wire::spec!($($($spec)+)?).tag.is_some() }
-                            && const { $crate::wire::spec!($($($spec)+)?) }.tagged(version)
-                            && self.$field != $crate::wire::default_of!($type $(, $default)?)
-                        {
-                            tags.field(&self.$field, $crate::wire::row!($name, $field $(, $($spec)+)?))?;
-                        }
-                    )*
+                    $($crate::wire::if_tagged!([$($($spec)+)?] {
+                        let is_default = self.$field == $crate::wire::default_of!($type $(, $default)?);
+                        $crate::wire::step!(tags.field(is_default, &self.$field, $field));
+                    });)*
                     tags.finish();
                 }
                 Ok(())
+            }
+
+            #[inline]
+            fn is_default(&self) -> bool {
+                *self == Self::default()
             }
         }
 
@@ -147,36 +143,34 @@ macro_rules! wire {
                 &self.unknown_tags
             }
         }
-        $crate::wire::nullable_struct!($name);
     )+};
 }
 
-/// A structure may be null where a table says `Option`: one byte, -1 or 1, precedes it.
-macro_rules! nullable_struct {
-    ($name:ident) => {
-        impl $crate::wire::Field for Option<$name> {
-            fn read(reader: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::wire::DecodeError> {
-                match <i8 as $crate::wire::Field>::read(reader)? {
-                    marker if marker < 0 => Ok(None),
-                    _ => <$name as $crate::wire::Field>::read(reader).map(Some),
-                }
-            }
-
-            fn write(&self, writer: &mut $crate::wire::Writer) -> Result<(), $crate::wire::EncodeError> {
-                match self {
-                    None => $crate::wire::Field::write(&-1i8, writer),
-                    Some(value) => {
-                        $crate::wire::Field::write(&1i8, writer)?;
-                        $crate::wire::Field::write(value, writer)
-                    }
-                }
-            }
-
-            fn is_null(&self) -> bool {
-                self.is_none()
-            }
+/// `?` without the conversion of errors: two thousand fields make this worth its line.
+macro_rules! step {
+    ($step:expr) => {
+        if let Err(stopped) = $step {
+            return Err(stopped);
         }
     };
+}
+
+/// Writes one field. Only one with a default of its own that some version lacks needs a comparison here.
+macro_rules! write_field {
+    ($writer:ident, $value:expr, $row:ident, [$($spec:tt)+], $default:expr) => {
+        let can_be_left_out = $row.holds_or_ignores($writer.version()) || *$value == $default;
+        $crate::wire::step!($writer.field_unless(can_be_left_out, $value, $row));
+    };
+    ($writer:ident, $value:expr, $row:ident, [$($spec:tt)*] $(, $default:expr)?) => {
+        $crate::wire::step!($writer.field($value, $row));
+    };
+}
+
+/// The code, for a bracket with `tag` in it.
+macro_rules! if_tagged {
+    ([] $code:block) => {};
+    ([tag $($rest:tt)*] $code:block) => { $code };
+    ([$first:tt $($rest:tt)*] $code:block) => { $crate::wire::if_tagged!([$($rest)*] $code) };
 }
 
 /// A field's name as Kafka spells it: Rust's source says `r#match` for `match`.
@@ -209,18 +203,6 @@ macro_rules! spec {
         $crate::wire::spec!(@ $spec.nullable($min, $max); $($($rest)*)?)
     };
     (@ $spec:expr; tag $tag:literal $(, $($rest:tt)*)?) => { $crate::wire::spec!(@ $spec.tag($tag); $($($rest)*)?) };
-}
-
-/// A field's name, for errors, and its bracket, as one static.
-macro_rules! row {
-    ($name:ident, $field:ident $(, $($spec:tt)+)?) => {
-        &const {
-            $crate::wire::Row {
-                place: $crate::wire::Place { message: stringify!($name), field: $crate::wire::field_name(stringify!($field)) },
-                spec: $crate::wire::spec!($($($spec)+)?),
-            }
-        }
-    };
 }
 
 macro_rules! default_of {
@@ -263,4 +245,4 @@ macro_rules! api {
     };
 }
 
-pub(crate) use {api, default_of, nullable_struct, row, spec, wire};
+pub(crate) use {api, default_of, if_tagged, spec, step, wire, write_field};

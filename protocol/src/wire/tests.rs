@@ -32,9 +32,7 @@ wire! {
 }
 
 fn encode(sample: &Sample, version: i16) -> Result<Frame, EncodeError> {
-    let mut writer = Writer::new(version, version >= 3);
-    sample.write(&mut writer)?;
-    writer.finish()
+    super::encode(sample, version, version >= 3)
 }
 
 fn round_trip(sample: &Sample, version: i16) -> Sample {

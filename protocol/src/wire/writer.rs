@@ -1,14 +1,16 @@
 //! Builds one frame.
 
-use std::fmt;
+use alloc::vec::Vec;
+use core::fmt;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::error::{EncodeError, EncodeErrorKind, Place};
+use super::Message;
+use super::error::{EncodeError, EncodeErrorKind, Step, Stopped};
+use super::field::Field;
 use super::reader::MAX_STRING;
 use super::spec::Row;
 use super::tags::UnknownTags;
-use super::types::Field;
 
 /// Byte fields from this length on are spliced into the frame instead of copied; below, a copy is cheaper than one
 /// more slice of a vectored write.
@@ -63,7 +65,7 @@ impl fmt::Debug for Frame {
 ///
 /// There is no size pass: lengths that come before their content are patched in afterwards.
 pub struct Writer {
-    buf: BytesMut,
+    buf: Vec<u8>,
     /// Payloads that belong at a position of `buf`, by ascending position.
     splices: Vec<(usize, Bytes)>,
     /// Tagged fields being written around this point. Their size precedes them as a variable-length integer, so
@@ -71,20 +73,31 @@ pub struct Writer {
     tag_depth: u32,
     version: i16,
     flexible: bool,
-    place: &'static Place,
+    /// The field that is being written.
+    row: &'static Row,
+    /// Why writing came to its end.
+    error: Option<EncodeError>,
 }
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Writer({} at {} bytes)", self.place, self.buf.len())
+        write!(f, "Writer({} at {} bytes)", self.row.place, self.buf.len())
     }
 }
 
 impl Writer {
     /// A writer for a message in `version`.
     pub fn new(version: i16, flexible: bool) -> Self {
-        let buf = BytesMut::with_capacity(256);
-        Writer { buf, splices: Vec::new(), tag_depth: 0, version, flexible, place: &Place::START }
+        let buf = Vec::with_capacity(256);
+        Writer { buf, splices: Vec::new(), tag_depth: 0, version, flexible, row: &Row::START, error: None }
+    }
+
+    /// Writes a message or structure after what is there.
+    ///
+    /// # Errors
+    /// What the version or the format can't express. The writer is of no use after one.
+    pub fn message<M: Message>(&mut self, message: &M) -> Result<(), EncodeError> {
+        message.write(self).map_err(|stopped| self.reason(stopped))
     }
 
     /// Goes on with another structure of the same frame, such as the body after its header.
@@ -112,9 +125,13 @@ impl Writer {
     pub fn finish(self) -> Result<Frame, EncodeError> {
         let len = self.buf.len() + self.splices.iter().map(|(_, payload)| payload.len()).sum::<usize>();
         if len > i32::MAX as usize {
-            return Err(self.error(EncodeErrorKind::FrameTooLong));
+            return Err(EncodeError {
+                place: self.row.place,
+                version: self.version,
+                kind: EncodeErrorKind::FrameTooLong,
+            });
         }
-        let written = self.buf.freeze();
+        let written = Bytes::from(self.buf);
         let mut chunks = Vec::with_capacity(2 * self.splices.len() + 1);
         let mut from = 0;
         for (at, payload) in self.splices {
@@ -132,14 +149,20 @@ impl Writer {
 
     /// Notes which field comes next, for errors.
     #[inline]
-    pub(crate) fn place(&mut self, place: &'static Place) {
-        self.place = place;
+    pub(crate) fn at(&mut self, row: &'static Row) {
+        self.row = row;
     }
 
-    /// The error `kind` at this point.
+    /// Notes why writing ends here.
     #[cold]
-    pub(crate) fn error(&self, kind: EncodeErrorKind) -> EncodeError {
-        EncodeError { place: *self.place, version: self.version, kind }
+    pub(crate) fn fail(&mut self, kind: EncodeErrorKind) -> Stopped {
+        self.error = Some(EncodeError { place: self.row.place, version: self.version, kind });
+        Stopped::NOTED
+    }
+
+    /// The error that was noted when writing stopped.
+    pub(crate) fn reason(&self, _: Stopped) -> EncodeError {
+        self.error.expect("`fail` alone makes a `Stopped`, and notes why")
     }
 
     #[inline]
@@ -157,9 +180,9 @@ impl Writer {
     }
 
     /// The length of a string, `None` for null.
-    pub(crate) fn string_length(&mut self, len: Option<usize>) -> Result<(), EncodeError> {
+    pub(crate) fn string_length(&mut self, len: Option<usize>) -> Step {
         match len {
-            Some(len) if len > MAX_STRING => Err(self.error(EncodeErrorKind::TooLong(len))),
+            Some(len) if len > MAX_STRING => Err(self.fail(EncodeErrorKind::TooLong(len))),
             _ if self.flexible => {
                 self.unsigned_varint(len.map_or(0, |len| len as u32 + 1));
                 Ok(())
@@ -172,9 +195,9 @@ impl Writer {
     }
 
     /// The length of a byte field or array, `None` for null.
-    pub(crate) fn length(&mut self, len: Option<usize>) -> Result<(), EncodeError> {
+    pub(crate) fn length(&mut self, len: Option<usize>) -> Step {
         match len {
-            Some(len) if len >= i32::MAX as usize => Err(self.error(EncodeErrorKind::TooLong(len))),
+            Some(len) if len >= i32::MAX as usize => Err(self.fail(EncodeErrorKind::TooLong(len))),
             _ if self.flexible => {
                 self.unsigned_varint(len.map_or(0, |len| len as u32 + 1));
                 Ok(())
@@ -195,28 +218,49 @@ impl Writer {
         }
     }
 
-    /// Writes the field of a row. Out of line for the reason that `Reader::field` is.
-    #[inline(never)]
-    pub(crate) fn field<T: Field>(&mut self, field: &T, row: &'static Row) -> Result<(), EncodeError> {
-        self.place = &row.place;
-        if field.is_null() && !row.spec.nullable.contains(self.version) {
-            return Err(self.error(EncodeErrorKind::NullNotAllowed));
+    /// Refuses a null that the version doesn't allow the current field.
+    #[inline]
+    pub(crate) fn null_allowed(&mut self) -> Step {
+        if self.row.spec.nullable.contains(self.version) {
+            Ok(())
+        } else {
+            Err(self.fail(EncodeErrorKind::NullNotAllowed))
         }
-        field.write(self)
     }
 
-    /// The error for a value that the version has no field for.
-    #[cold]
-    pub(crate) fn unsupported(&mut self, row: &'static Row) -> EncodeError {
-        self.place = &row.place;
-        self.error(EncodeErrorKind::UnsupportedField)
+    /// Writes the field of a row whose default is its type's, where it stands in line in this version.
+    ///
+    /// Out of line for the reason that `Reader::field` is.
+    #[inline(never)]
+    pub(crate) fn field<T: Field>(&mut self, field: &T, row: &'static Row) -> Step {
+        let can_be_left_out = row.holds_or_ignores(self.version) || field.is_default();
+        self.field_unless(can_be_left_out, field, row)
+    }
+
+    /// Writes the field of a row where it stands in line in this version; where the version lacks it, whether it can be
+    /// left out is for the caller to say.
+    #[inline(never)]
+    pub(crate) fn field_unless<T: Field>(
+        &mut self,
+        can_be_left_out: bool,
+        field: &T,
+        row: &'static Row,
+    ) -> Step {
+        self.row = row;
+        if row.in_line.contains(self.version) {
+            field.write(self)
+        } else if can_be_left_out {
+            Ok(())
+        } else {
+            Err(self.fail(EncodeErrorKind::UnsupportedField))
+        }
     }
 
     /// Puts the size of what was written from `start` on in front of it, which moves by the bytes that the size takes.
-    fn prefix(&mut self, start: usize) -> Result<(), EncodeError> {
+    fn prefix(&mut self, start: usize) -> Step {
         let size = self.buf.len() - start;
         let Ok(size_on_wire) = u32::try_from(size) else {
-            return Err(self.error(EncodeErrorKind::TooLong(size)));
+            return Err(self.fail(EncodeErrorKind::TooLong(size)));
         };
         self.unsigned_varint(size_on_wire);
         self.buf[start..].rotate_left(size);
@@ -235,8 +279,13 @@ impl Writer {
     }
 
     /// All tagged fields of a structure that has no others than these.
+    #[inline]
     pub(crate) fn unknown_tags(&mut self, unknown: &UnknownTags) {
-        self.tagged_fields(unknown).finish();
+        if unknown.is_empty() {
+            self.raw(&[0]);
+        } else {
+            self.tagged_fields(unknown).finish();
+        }
     }
 }
 
@@ -251,14 +300,18 @@ pub(crate) struct TaggedFields<'w> {
 }
 
 impl TaggedFields<'_> {
-    /// Writes a field that its table names: tag, size, content.
+    /// Writes a field that its table names, unless it is at its default: tag, size, content.
     #[inline(never)]
-    pub(crate) fn field<T: Field>(&mut self, field: &T, row: &'static Row) -> Result<(), EncodeError> {
-        let tag = row.spec.tag.unwrap_or_default();
+    pub(crate) fn field<T: Field>(&mut self, is_default: bool, field: &T, row: &'static Row) -> Step {
+        let Some(tag) = row.spec.tag else { return Ok(()) };
+        if is_default || !row.spec.versions.contains(self.writer.version) {
+            return Ok(());
+        }
         self.unknown_below(tag);
         self.writer.unsigned_varint(tag);
         let start = self.writer.buf.len();
-        self.writer.field(field, row)?;
+        self.writer.row = row;
+        field.write(self.writer)?;
         self.count += 1;
         self.writer.prefix(start)
     }
