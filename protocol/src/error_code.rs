@@ -1,5 +1,10 @@
 //! Kafka's error codes: an open table, so that a code from a newer broker survives.
 //!
+//! The table sorts the codes by what helps: nothing, to ask again later, or to refresh the metadata and ask
+//! again. That is how Kafka's own clients take them. Beyond it, it depends on the API:
+//! [`messages`](crate::messages) and each of its files say after which code a client looks for another
+//! coordinator, joins its group anew, aborts its transaction or gives up.
+//!
 //! Sources: `org.apache.kafka.common.protocol.Errors` of Kafka 4.3 (codes, texts, which are retriable).
 
 use std::fmt;
@@ -61,12 +66,14 @@ impl ErrorCode {
         self.0 == 0
     }
 
-    /// Whether the same request can succeed later. False for a code that the table doesn't have.
+    /// Whether the same request can succeed later, if need be at another broker: `NOT_LEADER_OR_FOLLOWER` and
+    /// `NOT_COORDINATOR` count. False for a code that the table doesn't have.
     pub fn is_retriable(self) -> bool {
         self.row().is_some_and(|row| row.class != Class::Final)
     }
 
-    /// Whether the client's view of leaders or topics is out of date.
+    /// Whether the client's view of leaders or topics is out of date: metadata first, then the request again.
+    /// All such codes are retriable.
     pub fn is_stale_metadata(self) -> bool {
         self.row().is_some_and(|row| row.class == Class::StaleMetadata)
     }

@@ -1,9 +1,8 @@
-//! AlterClientQuotas: sets and removes quotas of users, client ids and addresses.
+//! AlterClientQuotas: sets and removes quotas of users, client ids and addresses. Goes to the controller.
+//! Needs AlterConfigs on the cluster. What an entity is stands in
+//! [`describe_client_quotas`](super::describe_client_quotas).
 //!
-//! Any broker takes it and passes it on to the controller; the client needs AlterConfigs on the cluster. What an
-//! entity is stands in [`describe_client_quotas`](super::describe_client_quotas).
-//!
-//! By version: 1 is flexible.
+//! Versions: 1 is flexible.
 //!
 //! Sources: KIP-546 (the API), KIP-599 (`controller_mutation_rate`), KIP-612 (addresses).
 
@@ -18,26 +17,30 @@ api!(ALTER_CLIENT_QUOTAS: AlterClientQuotasRequest => AlterClientQuotasResponse,
 wire! {
     /// The changes; each entity succeeds or fails by itself.
     pub struct AlterClientQuotasRequest {
-        /// The entities.
+        /// The entities, each with what changes there; quotas that aren't named stay as they are.
         entries: Vec<RequestEntryData>,
-        /// Only checks whether the changes would do.
+        /// Only checks whether the changes would do; the answer is the same.
         validate_only: bool,
     }
 
     /// One type of an entity.
     pub struct EntityData {
-        /// `user`, `client-id` or `ip`; `INVALID_REQUEST` for others, and for `ip` together with one of the others.
+        /// `user`, `client-id` or `ip`; `INVALID_REQUEST` for others, and for `ip` together with one of the
+        /// others.
         entity_type: String,
-        /// The name; null for the default, which is for all without one of their own.
+        /// The name; null for the default, which is for all without one of their own. `INVALID_REQUEST` if
+        /// empty, or for an `ip` that neither is an address nor resolves to one.
         entity_name: Option<String> = Some(String::new()),
     }
 
     /// A change.
     pub struct OpData {
-        /// The quota: `producer_byte_rate`, `consumer_byte_rate`, `request_percentage` or `controller_mutation_rate`,
-        /// and for addresses `connection_creation_rate`; `INVALID_REQUEST` for others.
+        /// The quota: `producer_byte_rate`, `consumer_byte_rate`, `request_percentage` or
+        /// `controller_mutation_rate`, and for addresses `connection_creation_rate`; `INVALID_REQUEST` for
+        /// others.
         key: String,
-        /// The limit; `INVALID_REQUEST` unless it is positive, and whole for bytes. Not looked at to remove.
+        /// The limit; `INVALID_REQUEST` unless it is positive, and whole for bytes and connections. Not
+        /// looked at to remove.
         value: f64,
         /// Whether the quota goes, instead of being set.
         remove: bool,
@@ -45,7 +48,7 @@ wire! {
 
     /// What became of the entities.
     pub struct AlterClientQuotasResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
         /// A result for each entity.
         entries: Vec<ResponseEntryData>,
@@ -61,7 +64,7 @@ mod request {
         pub struct EntryData {
             /// The entity, type by type; `INVALID_REQUEST` if empty or a type comes twice.
             entity: Vec<EntityData>,
-            /// The changes.
+            /// The changes, of which either all happen or none.
             ops: Vec<OpData>,
         }
     }
@@ -75,9 +78,9 @@ mod response {
     wire! {
         /// What became of one entity.
         pub struct EntryData {
-            /// `CLUSTER_AUTHORIZATION_FAILED`, `NOT_CONTROLLER`, and those that the request's fields name.
+            /// `CLUSTER_AUTHORIZATION_FAILED`, and those that the request's fields name.
             error_code: ErrorCode,
-            /// What the broker says about an error.
+            /// The error in words, meant for people.
             error_message: Option<String> = Some(String::new()),
             /// The entity, type by type.
             entity: Vec<EntityData>,

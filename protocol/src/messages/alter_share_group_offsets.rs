@@ -1,5 +1,5 @@
-//! AlterShareGroupOffsets: moves an empty share group to other offsets; what it knew of single records is forgotten.
-//! Goes to the group's coordinator.
+//! AlterShareGroupOffsets: moves an empty share group to other offsets; what it knew of single records is
+//! forgotten. Goes to the group's coordinator. Needs Read on the group and on the topics.
 //!
 //! Sources: KIP-932.
 
@@ -15,9 +15,10 @@ api!(
 wire! {
     /// The offsets to set.
     pub struct AlterShareGroupOffsetsRequest {
-        /// The group; `NON_EMPTY_GROUP` if it has members, `GROUP_ID_NOT_FOUND` if there is none.
+        /// The group; `NON_EMPTY_GROUP` if it has members, `GROUP_ID_NOT_FOUND` if there is none,
+        /// `INVALID_GROUP_ID` if empty.
         group_id: String,
-        /// The topics.
+        /// The topics; a topic that the group didn't read before is added to what it has.
         topics: Vec<AlterShareGroupOffsetsRequestTopic>,
     }
 
@@ -31,20 +32,20 @@ wire! {
 
     /// The offset to set in one partition.
     pub struct AlterShareGroupOffsetsRequestPartition {
-        /// The partition's index.
+        /// The partition's index; `UNKNOWN_TOPIC_OR_PARTITION` if there is none.
         partition_index: i32,
-        /// The first offset to deliver.
+        /// The first offset to deliver; everything from there on is delivered as if for the first time.
         start_offset: i64,
     }
 
     /// What became of the offsets.
     pub struct AlterShareGroupOffsetsResponse {
-        /// How long a quota delays the client, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
-        /// What concerns the group: `NON_EMPTY_GROUP`, `GROUP_ID_NOT_FOUND`, `NOT_COORDINATOR`,
-        /// `COORDINATOR_NOT_AVAILABLE`, `COORDINATOR_LOAD_IN_PROGRESS`, `GROUP_AUTHORIZATION_FAILED`.
+        /// What concerns the group: `NOT_COORDINATOR` and its like, `GROUP_AUTHORIZATION_FAILED`, and what
+        /// the request's field names.
         error_code: ErrorCode,
-        /// The same in words.
+        /// The error in words, meant for people.
         error_message: Option<String>,
         /// The topics.
         responses: Vec<AlterShareGroupOffsetsResponseTopic>,
@@ -64,9 +65,10 @@ wire! {
     pub struct AlterShareGroupOffsetsResponsePartition {
         /// The partition's index.
         partition_index: i32,
-        /// `UNKNOWN_TOPIC_OR_PARTITION`, `TOPIC_AUTHORIZATION_FAILED`, `KAFKA_STORAGE_ERROR`, `UNKNOWN_SERVER_ERROR`.
+        /// `UNKNOWN_TOPIC_OR_PARTITION`, `TOPIC_AUTHORIZATION_FAILED`, `KAFKA_STORAGE_ERROR`,
+        /// `UNKNOWN_SERVER_ERROR`.
         error_code: ErrorCode,
-        /// The same in words.
+        /// The error in words, meant for people.
         error_message: Option<String>,
     }
 }

@@ -1,9 +1,9 @@
-//! AlterUserScramCredentials: sets and removes users' SCRAM credentials.
+//! AlterUserScramCredentials: sets and removes users' SCRAM credentials. Goes to the controller. Needs Alter
+//! on the cluster.
 //!
-//! Any broker takes it and passes it on to the controller; the client needs Alter on the cluster. The password stays
-//! with the client: it sends the salted password, RFC 5802's `Hi(password, salt, iterations)`, from which the broker
-//! makes the keys that it stores. That is enough to log in with and hence a [`Secret`]; send it over TLS only.
-//! Mechanisms: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512.
+//! The password stays with the client: it sends the salted password, RFC 5802's `Hi(password, salt,
+//! iterations)`, from which the broker makes the keys that it stores. That is enough to log in with and hence
+//! a [`Secret`]; send it over TLS only. Mechanisms: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512.
 //!
 //! Sources: KIP-554.
 
@@ -51,7 +51,7 @@ wire! {
 
     /// What became of the users.
     pub struct AlterUserScramCredentialsResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
         /// A result for each user.
         results: Vec<AlterUserScramCredentialsResult>,
@@ -61,9 +61,10 @@ wire! {
     pub struct AlterUserScramCredentialsResult {
         /// The user's name.
         user: String,
-        /// `CLUSTER_AUTHORIZATION_FAILED`, `NOT_CONTROLLER`, and those that the request's fields name.
+        /// `CLUSTER_AUTHORIZATION_FAILED`, `UNSUPPORTED_VERSION` if the cluster's `metadata.version` is older
+        /// than 3.5, and those that the request's fields name.
         error_code: ErrorCode,
-        /// What the broker says about an error.
+        /// The error in words, meant for people.
         error_message: Option<String> = Some(String::new()),
     }
 }

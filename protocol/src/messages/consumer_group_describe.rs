@@ -1,11 +1,11 @@
-//! ConsumerGroupDescribe: state and members of groups of the consumer protocol. Each group is asked for at its
-//! coordinator.
+//! ConsumerGroupDescribe: state and members of groups of the consumer protocol. Each group is asked for at
+//! its coordinator. Needs Describe on the groups and on all topics that their members read.
 //!
 //! Classic groups answer DescribeGroups instead; here they look like groups that don't exist.
 //!
-//! By version: 1 tells which protocol a member speaks, for groups on their way from one to the other.
+//! Versions: 1 tells which protocol a member speaks, for groups on their way from one to the other.
 //!
-//! Sources: KIP-848 (the consumer protocol), KIP-1099 (member type).
+//! Sources: KIP-848 (the consumer protocol), KIP-430 (authorized operations), KIP-1099 (member type).
 
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
@@ -27,7 +27,7 @@ wire! {
 
     /// What the groups consist of.
     pub struct ConsumerGroupDescribeResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
         /// The groups.
         groups: Vec<DescribedGroup>,
@@ -35,25 +35,27 @@ wire! {
 
     /// A group.
     pub struct DescribedGroup {
-        /// `GROUP_ID_NOT_FOUND`, also for a classic group; `INVALID_GROUP_ID`, `INVALID_REQUEST`, `NOT_COORDINATOR`,
-        /// `COORDINATOR_NOT_AVAILABLE`, `COORDINATOR_LOAD_IN_PROGRESS`, `GROUP_AUTHORIZATION_FAILED`,
-        /// or `TOPIC_AUTHORIZATION_FAILED` if its members read a topic that the client may not describe.
+        /// `GROUP_ID_NOT_FOUND`, also for a group of another type; `INVALID_GROUP_ID` if empty,
+        /// `NOT_COORDINATOR` and its like, `GROUP_AUTHORIZATION_FAILED`, or `TOPIC_AUTHORIZATION_FAILED` if
+        /// its members read a topic that the client may not describe.
         error_code: ErrorCode,
-        /// What is wrong, in words.
+        /// The error in words, meant for people.
         error_message: Option<String>,
         /// The group's name.
         group_id: String,
-        /// `Empty`, `Assigning`, `Reconciling`, `Stable` or `Dead`; empty with an error.
+        /// `Empty`, `Assigning` (a target assignment is being computed), `Reconciling` (members still give up
+        /// or take over), `Stable` or `Dead`; empty with an error.
         group_state: String,
         /// The group's epoch: it grows with each change of members, subscriptions or topics.
         group_epoch: i32,
         /// The group epoch that the target assignment was computed for; behind it, the group is assigning.
         assignment_epoch: i32,
-        /// The broker's assignor in use.
+        /// The assignor that the coordinator uses: what most members prefer, or the broker's first.
         assignor_name: String,
-        /// The members.
+        /// The members; none with an error.
         members: Vec<Member>,
-        /// One bit per ACL operation that the client may do; `i32::MIN` if it didn't ask.
+        /// What the client may do with the group, bit *n* for operation *n* of
+        /// [`describe_acls`](super::describe_acls); `i32::MIN` where it wasn't asked for.
         authorized_operations: i32 = i32::MIN,
     }
 
@@ -63,21 +65,22 @@ wire! {
         member_id: String,
         /// Its `group.instance.id`, if it is static.
         instance_id: Option<String>,
-        /// The rack that it says it is in.
+        /// `client.rack` of the member; null if it has none.
         rack_id: Option<String>,
-        /// The epoch that it has come to; behind the assignment's, it still has to give partitions up or get some.
+        /// The epoch that it has come to; behind the assignment's, it still has to give partitions up or get
+        /// some.
         member_epoch: i32,
         /// Its `client.id`.
         client_id: String,
-        /// The address that it speaks from.
+        /// The address that it speaks from, as the broker sees it.
         client_host: String,
-        /// The topics that it subscribes by name.
+        /// The topics that it subscribes by name, whether or not they exist.
         subscribed_topic_names: Vec<String>,
         /// The expression that it subscribes by; null if it has none.
         subscribed_topic_regex: Option<String>,
-        /// What it holds now.
+        /// What it may read now.
         assignment: Assignment,
-        /// What it shall hold in the end.
+        /// What it shall read once everybody has given up what is others'.
         target_assignment: Assignment,
         /// 0 for a member that speaks the classic protocol, 1 for the consumer protocol, -1 if unknown.
         [1.., ignorable] member_type: i8 = -1,
@@ -95,7 +98,7 @@ wire! {
         topic_id: Uuid,
         /// The topic's name.
         topic_name: String,
-        /// The partitions' numbers.
+        /// The partitions' indexes.
         partitions: Vec<i32>,
     }
 }

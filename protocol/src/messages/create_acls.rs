@@ -1,11 +1,10 @@
-//! CreateAcls: adds ACLs. Any broker takes it and passes it on to the controller; the client needs Alter on the
-//! cluster.
+//! CreateAcls: adds ACLs. Goes to the controller. Needs Alter on the cluster.
 //!
-//! An ACL that exists already is created without an error. What the numbers mean stands in
-//! [`describe_acls`](super::describe_acls).
+//! An ACL that exists already is created without an error; brokers heed new ones a moment after the answer.
+//! What the numbers mean stands in [`describe_acls`](super::describe_acls).
 //!
-//! By version: 0, which Kafka 4.0 removed, knows literal names only; 1 brings pattern types; 2 is flexible; 3 brings
-//! users as resources.
+//! Versions: 0, which only brokers before 4.0 take, knows literal names only; 1 brings pattern types; 2 is
+//! flexible; 3 brings users as resources.
 //!
 //! Sources: KIP-140 (the API), KIP-290 (prefixes), KIP-373 (users as resources), KIP-896 (removed version).
 
@@ -25,7 +24,8 @@ wire! {
     pub struct AclCreation {
         /// The resource's type.
         resource_type: i8,
-        /// The name, or its beginning; `INVALID_REQUEST` if empty, or for the cluster other than `kafka-cluster`.
+        /// The name, or its beginning; `INVALID_REQUEST` if empty, or for the cluster other than
+        /// `kafka-cluster`.
         resource_name: String,
         /// 3 for the resource of this name, 4 for all whose names begin so.
         [1..] resource_pattern_type: i8 = 3,
@@ -41,7 +41,7 @@ wire! {
 
     /// What became of the ACLs.
     pub struct CreateAclsResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
         /// A result for each ACL, in the order of the request.
         results: Vec<AclCreationResult>,
@@ -49,10 +49,10 @@ wire! {
 
     /// What became of one ACL.
     pub struct AclCreationResult {
-        /// `SECURITY_DISABLED` if there is no authorizer, `CLUSTER_AUTHORIZATION_FAILED`, or `INVALID_REQUEST` as the
-        /// request's fields say.
+        /// `SECURITY_DISABLED` if there is no authorizer, `CLUSTER_AUTHORIZATION_FAILED`, or
+        /// `INVALID_REQUEST` as the request's fields say.
         error_code: ErrorCode,
-        /// What the broker says about an error.
+        /// The error in words, meant for people.
         error_message: Option<String> = Some(String::new()),
     }
 }

@@ -1,11 +1,11 @@
-//! CreatePartitions: gives topics more partitions. Goes to the controller; brokers of a KRaft cluster pass it on.
+//! CreatePartitions: gives topics more partitions. Goes to the controller. Needs Alter on the topics.
 //!
 //! Records stay where they are, so that a key may from then on go to another partition than before.
 //!
-//! By version: 1 only tells that the broker answers first and throttles then; 2 is flexible; 3 may answer
-//! `THROTTLING_QUOTA_EXCEEDED`.
+//! Versions: 2 is flexible; 3 may answer `THROTTLING_QUOTA_EXCEEDED`, to be asked again after the throttle
+//! time.
 //!
-//! Sources: KIP-195 (the API), KIP-219 (throttling after the answer), KIP-599 (quota).
+//! Sources: KIP-195 (the API), KIP-599 (quota).
 
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
@@ -17,7 +17,8 @@ wire! {
     pub struct CreatePartitionsRequest {
         /// The topics; a name that stands here twice is answered with `INVALID_REQUEST`.
         topics: Vec<CreatePartitionsTopic>,
-        /// How long the controller may take, in milliseconds; after `REQUEST_TIMED_OUT` partitions may still appear.
+        /// How long the controller may take, in milliseconds; after `REQUEST_TIMED_OUT` partitions may still
+        /// appear.
         timeout_ms: i32,
         /// Only checks whether the partitions could be created.
         validate_only: bool,
@@ -27,8 +28,8 @@ wire! {
     pub struct CreatePartitionsTopic {
         /// The topic's name; `UNKNOWN_TOPIC_OR_PARTITION` if there is none.
         name: String,
-        /// How many partitions it shall have, the old ones included; `INVALID_PARTITIONS` unless that is more than
-        /// now.
+        /// How many partitions it shall have, the old ones included; `INVALID_PARTITIONS` unless that is more
+        /// than now.
         count: i32,
         /// Which brokers hold each new partition, in their order; null lets the controller choose.
         /// `INVALID_REPLICA_ASSIGNMENT` if the number is wrong or the brokers can't.
@@ -43,7 +44,7 @@ wire! {
 
     /// What became of the topics.
     pub struct CreatePartitionsResponse {
-        /// How long a quota delays the client, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
         /// The results.
         results: Vec<CreatePartitionsTopicResult>,
@@ -53,10 +54,11 @@ wire! {
     pub struct CreatePartitionsTopicResult {
         /// The topic's name.
         name: String,
-        /// `NOT_CONTROLLER`, `TOPIC_AUTHORIZATION_FAILED` without Alter on the topic, `THROTTLING_QUOTA_EXCEEDED`,
-        /// `REASSIGNMENT_IN_PROGRESS` from clusters with ZooKeeper, and those that the request's fields name.
+        /// `TOPIC_AUTHORIZATION_FAILED`, `THROTTLING_QUOTA_EXCEEDED`, `REQUEST_TIMED_OUT`,
+        /// `INVALID_REPLICATION_FACTOR` if too few brokers are alive, `REASSIGNMENT_IN_PROGRESS` from
+        /// clusters with ZooKeeper, and those that the request's fields name.
         error_code: ErrorCode,
-        /// What the broker says about an error.
+        /// The error in words, meant for people.
         error_message: Option<String>,
     }
 }

@@ -1,10 +1,8 @@
-//! DeleteAcls: removes all ACLs that filters match, and tells which they were.
+//! DeleteAcls: removes all ACLs that filters match, and tells which they were. Goes to the controller. Needs
+//! Alter on the cluster. What the numbers mean stands in [`describe_acls`](super::describe_acls).
 //!
-//! Any broker takes it and passes it on to the controller; the client needs Alter on the cluster. What the numbers
-//! mean stands in [`describe_acls`](super::describe_acls).
-//!
-//! By version: 0, which Kafka 4.0 removed, knows literal names only; 1 brings pattern types; 2 is flexible; 3 brings
-//! users as resources.
+//! Versions: 0, which only brokers before 4.0 take, knows literal names only; 1 brings pattern types; 2 is
+//! flexible; 3 brings users as resources.
 //!
 //! Sources: KIP-140 (the API), KIP-290 (prefixes), KIP-373 (users as resources), KIP-896 (removed version).
 
@@ -26,13 +24,14 @@ wire! {
         resource_type_filter: i8,
         /// The resource's name, read as the pattern type says; null for any.
         resource_name_filter: Option<String> = Some(String::new()),
-        /// 3 and 4 look for that very pattern, 2 for all patterns that cover the name, 1 for the name in any pattern.
+        /// 3 and 4 look for that very pattern, 2 for all patterns that cover the name, 1 for the name in any
+        /// pattern.
         [1..] pattern_type_filter: i8 = 3,
         /// The principal, such as `User:alice`; null for any.
         principal_filter: Option<String> = Some(String::new()),
         /// The client host that the ACL names, `*` included as such; null for any.
         host_filter: Option<String> = Some(String::new()),
-        /// The operation, or 1 for any.
+        /// The operation, or 1 for any; 2 finds ACLs that say "all", not those of each operation.
         operation: i8,
         /// The permission, or 1 for any.
         permission_type: i8,
@@ -40,7 +39,7 @@ wire! {
 
     /// What was removed.
     pub struct DeleteAclsResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
         /// A result for each filter, in the order of the request.
         filter_results: Vec<DeleteAclsFilterResult>,
@@ -48,10 +47,10 @@ wire! {
 
     /// What one filter removed.
     pub struct DeleteAclsFilterResult {
-        /// `SECURITY_DISABLED` if there is no authorizer, `CLUSTER_AUTHORIZATION_FAILED`, or `INVALID_REQUEST` for a
-        /// filter that says "unknown".
+        /// `SECURITY_DISABLED` if there is no authorizer, `CLUSTER_AUTHORIZATION_FAILED`, or
+        /// `INVALID_REQUEST` for a filter that says "unknown".
         error_code: ErrorCode,
-        /// What the broker says about an error.
+        /// The error in words, meant for people.
         error_message: Option<String> = Some(String::new()),
         /// The ACLs that it matched; none is no error.
         matching_acls: Vec<DeleteAclsMatchingAcl>,
@@ -61,7 +60,7 @@ wire! {
     pub struct DeleteAclsMatchingAcl {
         /// Why it is still there, if it is.
         error_code: ErrorCode,
-        /// What the broker says about that.
+        /// The error in words, meant for people.
         error_message: Option<String> = Some(String::new()),
         /// The resource's type.
         resource_type: i8,

@@ -1,7 +1,7 @@
-//! DeleteGroups: deletes groups without members, with all that they have committed. Each group is asked for at its
-//! coordinator.
+//! DeleteGroups: deletes groups without members, with all that they have committed. Each group is asked for
+//! at its coordinator. Needs Delete on the groups. Groups of all types can be deleted.
 //!
-//! By version: 2 is flexible; apart from that all are the same.
+//! Versions: 2 is flexible; apart from that all are the same.
 //!
 //! Sources: KIP-229.
 
@@ -19,7 +19,7 @@ wire! {
 
     /// Which groups are gone.
     pub struct DeleteGroupsResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
         /// The groups.
         results: Vec<DeletableGroupResult>,
@@ -29,8 +29,8 @@ wire! {
     pub struct DeletableGroupResult {
         /// The group's name.
         group_id: String,
-        /// `NON_EMPTY_GROUP` while it has members, `GROUP_ID_NOT_FOUND`, `INVALID_GROUP_ID` for an empty name,
-        /// `GROUP_AUTHORIZATION_FAILED`, `NOT_COORDINATOR` or `COORDINATOR_LOAD_IN_PROGRESS`.
+        /// `NON_EMPTY_GROUP` while it has members, `GROUP_ID_NOT_FOUND`, `GROUP_AUTHORIZATION_FAILED`,
+        /// `NOT_COORDINATOR` and its like.
         error_code: ErrorCode,
     }
 }

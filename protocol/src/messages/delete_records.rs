@@ -1,9 +1,9 @@
-//! DeleteRecords: makes a partition begin later. Goes to the partitions' leaders.
+//! DeleteRecords: makes a partition begin later. Goes to the partitions' leaders. Needs Delete on the topics.
 //!
-//! The leader moves its log start offset and answers once all live replicas have followed; the space comes back when
-//! whole segments lie before that offset.
+//! The leader moves its log start offset and answers once all live replicas have followed; the space comes
+//! back when whole segments lie before that offset.
 //!
-//! By version: 2 is flexible; apart from that all are the same.
+//! Versions: 2 is flexible; apart from that all are the same.
 //!
 //! Sources: KIP-107.
 
@@ -21,9 +21,9 @@ wire! {
         timeout_ms: i32,
     }
 
-    /// A topic.
+    /// One topic's partitions.
     pub struct DeleteRecordsTopic {
-        /// The topic's name.
+        /// The topic's name; `INVALID_TOPIC_EXCEPTION` for Kafka's internal topics.
         name: String,
         /// Its partitions.
         partitions: Vec<DeleteRecordsPartition>,
@@ -31,15 +31,16 @@ wire! {
 
     /// Where a partition is to begin.
     pub struct DeleteRecordsPartition {
-        /// The partition's number.
+        /// The partition's index; `UNKNOWN_TOPIC_OR_PARTITION` if there is none.
         partition_index: i32,
-        /// The first offset to keep, -1 for the high watermark; `OFFSET_OUT_OF_RANGE` if it lies beyond that.
+        /// The first offset to keep, -1 for the high watermark; `OFFSET_OUT_OF_RANGE` if it lies beyond that
+        /// or is less than -1. One before the log's start changes nothing.
         offset: i64,
     }
 
     /// Where the partitions begin now.
     pub struct DeleteRecordsResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
         /// The topics.
         topics: Vec<DeleteRecordsTopicResult>,
@@ -55,12 +56,12 @@ wire! {
 
     /// Where a partition begins now.
     pub struct DeleteRecordsPartitionResult {
-        /// The partition's number.
+        /// The partition's index.
         partition_index: i32,
         /// The lowest log start offset among the live replicas; -1 with an error.
         low_watermark: i64,
-        /// `NOT_LEADER_OR_FOLLOWER`, `UNKNOWN_TOPIC_OR_PARTITION`, `TOPIC_AUTHORIZATION_FAILED`, `POLICY_VIOLATION` for
-        /// a topic that is only compacted, and those that the request's fields name.
+        /// `NOT_LEADER_OR_FOLLOWER`, `UNKNOWN_TOPIC_OR_PARTITION`, `TOPIC_AUTHORIZATION_FAILED`,
+        /// `POLICY_VIOLATION` for a topic that is only compacted, and those that the request's fields name.
         error_code: ErrorCode,
     }
 }

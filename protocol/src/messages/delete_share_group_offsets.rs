@@ -1,5 +1,6 @@
-//! DeleteShareGroupOffsets: makes an empty share group forget topics; if it reads them again, it starts anew by its
-//! `share.auto.offset.reset`. Goes to the group's coordinator.
+//! DeleteShareGroupOffsets: makes an empty share group forget topics; if it reads them again, it starts anew
+//! by its `share.auto.offset.reset`. Goes to the group's coordinator. Needs Delete on the group and Read on
+//! the topics.
 //!
 //! Sources: KIP-932.
 
@@ -15,7 +16,8 @@ api!(
 wire! {
     /// The topics to forget.
     pub struct DeleteShareGroupOffsetsRequest {
-        /// The group; `NON_EMPTY_GROUP` if it has members, `GROUP_ID_NOT_FOUND` if there is none.
+        /// The group; `NON_EMPTY_GROUP` if it has members, `GROUP_ID_NOT_FOUND` if there is none,
+        /// `INVALID_GROUP_ID` if empty.
         group_id: String,
         /// The topics, each with all its partitions.
         topics: Vec<DeleteShareGroupOffsetsRequestTopic>,
@@ -29,12 +31,12 @@ wire! {
 
     /// What became of the topics.
     pub struct DeleteShareGroupOffsetsResponse {
-        /// How long a quota delays the client, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
-        /// What concerns the group: `NON_EMPTY_GROUP`, `GROUP_ID_NOT_FOUND`, `NOT_COORDINATOR`,
-        /// `COORDINATOR_NOT_AVAILABLE`, `COORDINATOR_LOAD_IN_PROGRESS`, `GROUP_AUTHORIZATION_FAILED`.
+        /// What concerns the group: `NOT_COORDINATOR` and its like, `GROUP_AUTHORIZATION_FAILED`, and what
+        /// the request's field names.
         error_code: ErrorCode,
-        /// The same in words.
+        /// The error in words, meant for people.
         error_message: Option<String>,
         /// The topics.
         responses: Vec<DeleteShareGroupOffsetsResponseTopic>,
@@ -46,9 +48,10 @@ wire! {
         topic_name: String,
         /// The topic's id; zero if there is no such topic.
         topic_id: Uuid,
-        /// `UNKNOWN_TOPIC_OR_PARTITION`, `TOPIC_AUTHORIZATION_FAILED`, `KAFKA_STORAGE_ERROR`, `UNKNOWN_SERVER_ERROR`.
+        /// `UNKNOWN_TOPIC_OR_PARTITION`, `TOPIC_AUTHORIZATION_FAILED`, `KAFKA_STORAGE_ERROR`,
+        /// `UNKNOWN_SERVER_ERROR`.
         error_code: ErrorCode,
-        /// The same in words.
+        /// The error in words, meant for people.
         error_message: Option<String>,
     }
 }

@@ -1,17 +1,19 @@
-//! DescribeAcls: the ACLs that a filter matches. Any broker answers; the client needs Describe on the cluster.
+//! DescribeAcls: the ACLs that a filter matches. Any broker answers. Needs Describe on the cluster.
 //!
 //! The numbers of all three ACL APIs, as far as Kafka 4.3 has them:
 //!
 //! - resource types: 1 any, 2 topic, 3 group, 4 cluster, 5 transactional id, 6 delegation token, 7 user;
 //! - pattern types: 1 any, 2 whatever applies to the name, 3 literal (`*` stands for all), 4 prefix;
-//! - operations: 1 any, 2 all, 3 read, 4 write, 5 create, 6 delete, 7 alter, 8 describe, 9 cluster action, 10 describe
-//!   configs, 11 alter configs, 12 idempotent write, 13 create tokens, 14 describe tokens, 15 two-phase commit;
+//! - operations: 1 any, 2 all, 3 read, 4 write, 5 create, 6 delete, 7 alter, 8 describe, 9 cluster action, 10
+//!   describe configs, 11 alter configs, 12 idempotent write, 13 create tokens, 14 describe tokens, 15
+//!   two-phase commit;
 //! - permissions: 1 any, 2 deny, 3 allow.
 //!
-//! 0 is "unknown" and nowhere taken; "any" and pattern type 2 are for filters only.
+//! 0 is "unknown" and nowhere taken; "any" and pattern type 2 are for filters only. Who is allowed to read,
+//! write, delete or alter is also allowed to describe, and who to alter configs, to describe them.
 //!
-//! By version: 0, which Kafka 4.0 removed, knows literal names only; 1 brings pattern types; 2 is flexible; 3 brings
-//! resource type 7.
+//! Versions: 0, which only brokers before 4.0 take, knows literal names only; 1 brings pattern types; 2 is
+//! flexible; 3 brings resource type 7.
 //!
 //! Sources: KIP-140 (the API), KIP-290 (prefixes), KIP-373 (users as resources), KIP-896 (removed version).
 
@@ -27,13 +29,14 @@ wire! {
         resource_type_filter: i8,
         /// The resource's name, read as the pattern type says; null for any.
         resource_name_filter: Option<String> = Some(String::new()),
-        /// 3 and 4 look for that very pattern, 2 for all patterns that cover the name, 1 for the name in any pattern.
+        /// 3 and 4 look for that very pattern, 2 for all patterns that cover the name, 1 for the name in any
+        /// pattern.
         [1..] pattern_type_filter: i8 = 3,
         /// The principal, such as `User:alice`; null for any.
         principal_filter: Option<String> = Some(String::new()),
         /// The client host that the ACL names, `*` included as such; null for any.
         host_filter: Option<String> = Some(String::new()),
-        /// The operation, or 1 for any.
+        /// The operation, or 1 for any; 2 finds ACLs that say "all", not those of each operation.
         operation: i8,
         /// The permission, or 1 for any.
         permission_type: i8,
@@ -41,12 +44,12 @@ wire! {
 
     /// The ACLs that match.
     pub struct DescribeAclsResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
-        /// `SECURITY_DISABLED` if the broker has no authorizer, `CLUSTER_AUTHORIZATION_FAILED` if the client may not
-        /// look.
+        /// `SECURITY_DISABLED` if the broker has no authorizer, `CLUSTER_AUTHORIZATION_FAILED` if the client
+        /// may not look.
         error_code: ErrorCode,
-        /// What the broker says about an error.
+        /// The error in words, meant for people.
         error_message: Option<String> = Some(String::new()),
         /// The ACLs, by resource pattern; none is no error.
         resources: Vec<DescribeAclsResource>,

@@ -1,14 +1,15 @@
-//! DescribeConfigs: the settings of topics, brokers, groups and whatever else has some.
+//! DescribeConfigs: the settings of topics, brokers, groups and whatever else has some. Needs DescribeConfigs
+//! on the topics and groups, for all else on the cluster.
 //!
-//! A broker knows its own settings only, so a request about broker 3, or its loggers, goes to broker 3; all else any
-//! broker answers. Resource types: 2 topic, 4 broker (an empty name means the defaults of all brokers), 8 a broker's
-//! loggers, 16 a client metrics subscription, 32 group.
+//! A broker knows its own settings only, so a request about broker 3, or its loggers, goes to broker 3; all
+//! else any broker answers. Resource types: 2 topic, 4 broker (an empty name means the defaults of all
+//! brokers), 8 a broker's loggers, 16 a client metrics subscription, 32 group.
 //!
-//! By version: 0, which Kafka 4.0 removed, tells only whether a value is the default; 1 tells where it comes from and
-//! what else could have set it; 3 brings types and documentation; 4 is flexible.
+//! Versions: 0, which only brokers before 4.0 take, tells only whether a value is the default; 1 tells where
+//! it comes from and what else could have set it; 3 brings types and documentation; 4 is flexible.
 //!
-//! Sources: KIP-133 (the API), KIP-226 (sources and synonyms), KIP-412 (loggers), KIP-569 (types, documentation),
-//! KIP-714 (client metrics), KIP-848 (groups), KIP-896 (removed version).
+//! Sources: KIP-133 (the API), KIP-226 (sources and synonyms), KIP-412 (loggers), KIP-569 (types,
+//! documentation), KIP-714 (client metrics), KIP-848 (groups), KIP-896 (removed version).
 
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
@@ -28,10 +29,12 @@ wire! {
 
     /// Something that has settings.
     pub struct DescribeConfigsResource {
-        /// Its type; `INVALID_REQUEST` for one that the broker doesn't know.
+        /// Its type; one that the broker doesn't know makes it answer `INVALID_REQUEST` for all resources of
+        /// the request.
         resource_type: i8,
-        /// Its name: the topic, the broker's id in digits; a broker that isn't asked about itself says
-        /// `INVALID_REQUEST`.
+        /// Its name: the topic, the broker's id in digits. `INVALID_REQUEST` for another broker than the one
+        /// that is asked, and if empty for anything but a broker; a group or subscription that isn't there
+        /// has the defaults.
         resource_name: String,
         /// Which settings; null for all. The answer leaves out those that don't exist.
         configuration_keys: Option<Vec<String>> = Some(Vec::new()),
@@ -39,7 +42,7 @@ wire! {
 
     /// The settings.
     pub struct DescribeConfigsResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
         /// A result for each resource.
         results: Vec<DescribeConfigsResult>,
@@ -47,10 +50,10 @@ wire! {
 
     /// The settings of one resource.
     pub struct DescribeConfigsResult {
-        /// `UNKNOWN_TOPIC_OR_PARTITION`, `INVALID_TOPIC_EXCEPTION`, `INVALID_REQUEST`, or without DescribeConfigs on
-        /// the resource `TOPIC_`, `GROUP_` or `CLUSTER_AUTHORIZATION_FAILED`.
+        /// `UNKNOWN_TOPIC_OR_PARTITION`, `INVALID_TOPIC_EXCEPTION` for an illegal name, `INVALID_REQUEST`, or
+        /// without DescribeConfigs on the resource `TOPIC_`, `GROUP_` or `CLUSTER_AUTHORIZATION_FAILED`.
         error_code: ErrorCode,
-        /// What the broker says about an error.
+        /// The error in words, meant for people.
         error_message: Option<String> = Some(String::new()),
         /// The resource's type.
         resource_type: i8,
@@ -70,8 +73,9 @@ wire! {
         read_only: bool,
         /// Whether nobody has set it, in version 0.
         [..=0] is_default: bool,
-        /// Where the value comes from: 1 the topic, 2 the broker, 3 the defaults of all brokers, 4 the broker's file,
-        /// 5 Kafka's default, 6 a logger, 7 a client metrics subscription, 8 a group; 0 unknown.
+        /// Where the value comes from: 1 the topic, 2 the broker, 3 the defaults of all brokers, 4 the
+        /// broker's file, 5 Kafka's default, 6 a logger, 7 a client metrics subscription, 8 a group; 0
+        /// unknown.
         [1.., ignorable] config_source: i8 = -1,
         /// Whether it is a secret, such as a password, whose value is never told.
         is_sensitive: bool,
@@ -83,7 +87,8 @@ wire! {
         [3.., ignorable] documentation: Option<String> = Some(String::new()),
     }
 
-    /// A place that sets the value, perhaps under another name: `log.retention.ms` of a broker for `retention.ms`.
+    /// A place that sets the value, perhaps under another name: `log.retention.ms` of a broker for
+    /// `retention.ms`.
     pub struct DescribeConfigsSynonym {
         /// The setting's name there.
         [1..] name: String,

@@ -1,9 +1,10 @@
 //! DescribeDelegationToken: the tokens that the client may see, HMACs included. Any broker answers.
 //!
-//! Those are the tokens it owns or may renew, and those for which it has Describe on the token or DescribeTokens on
-//! the owner.
+//! Those are the tokens it owns or may renew, and those for which it has Describe on the token or
+//! DescribeTokens on the owner.
 //!
-//! By version: 0, which Kafka 4.0 removed, looks like 1; 2 is flexible; 3 tells who asked for the token.
+//! Versions: 0, which only brokers before 4.0 take, looks like 1; 2 is flexible; 3 tells who asked for the
+//! token.
 //!
 //! Sources: KIP-48 (delegation tokens), KIP-373 (who asked; DescribeTokens), KIP-896 (removed version).
 
@@ -19,7 +20,7 @@ api!(
 wire! {
     /// Asks for tokens.
     pub struct DescribeDelegationTokenRequest {
-        /// Whose tokens; null for everybody's, empty for none.
+        /// Whose tokens, that they own or may renew; null for everybody's, empty for none.
         owners: Option<Vec<DescribeDelegationTokenOwner>> = Some(Vec::new()),
     }
 
@@ -33,12 +34,12 @@ wire! {
 
     /// The tokens.
     pub struct DescribeDelegationTokenResponse {
-        /// `DELEGATION_TOKEN_AUTH_DISABLED`, or `DELEGATION_TOKEN_REQUEST_NOT_ALLOWED` on a connection without
-        /// authentication or with a token itself.
+        /// `DELEGATION_TOKEN_AUTH_DISABLED`, or `DELEGATION_TOKEN_REQUEST_NOT_ALLOWED` on a connection
+        /// without authentication or authenticated by a token itself.
         error_code: ErrorCode,
         /// Those that the client may see; others are left out without an error.
         tokens: Vec<DescribedDelegationToken>,
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
     }
 

@@ -1,11 +1,14 @@
-//! DescribeGroups: state and members of classic groups. Each group is asked for at its coordinator.
+//! DescribeGroups: state and members of classic groups. Each group is asked for at its coordinator. Needs
+//! Describe on the groups.
 //!
-//! Groups of the consumer protocol answer ConsumerGroupDescribe instead; here they look like groups that don't exist.
+//! Groups of the other types have describing APIs of their own; here they look like groups that don't exist.
 //!
-//! By version: 1 brings the throttle time; 3 tells what the client may do with the group; 4 names static members; 6
-//! answers `GROUP_ID_NOT_FOUND` for a group that isn't there, where older ones answer the state `Dead`.
+//! Versions: 1 brings the throttle time; 3 tells what the client may do with the group; 4 names static
+//! members; 5 is flexible; 6 answers `GROUP_ID_NOT_FOUND` for a group that isn't there, where older ones
+//! answer the state `Dead` alone.
 //!
-//! Sources: KIP-40 (the API), KIP-430 (authorized operations), KIP-345 (static members), KIP-1043 (groups not found).
+//! Sources: KIP-40 (the API), KIP-430 (authorized operations), KIP-345 (static members), KIP-1043 (groups not
+//! found).
 
 use bytes::Bytes;
 
@@ -25,7 +28,7 @@ wire! {
 
     /// What the groups consist of.
     pub struct DescribeGroupsResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         [1.., ignorable] throttle_time_ms: i32,
         /// The groups.
         groups: Vec<DescribedGroup>,
@@ -33,22 +36,24 @@ wire! {
 
     /// A group.
     pub struct DescribedGroup {
-        /// `NOT_COORDINATOR`, `COORDINATOR_LOAD_IN_PROGRESS`, `GROUP_AUTHORIZATION_FAILED`, or from version 6 on
+        /// `NOT_COORDINATOR` and its like, `GROUP_AUTHORIZATION_FAILED`, or from version 6 on
         /// `GROUP_ID_NOT_FOUND`.
         error_code: ErrorCode,
-        /// What is wrong, in words.
+        /// The error in words, meant for people.
         [6..] error_message: Option<String>,
         /// The group's name.
         group_id: String,
-        /// `PreparingRebalance`, `CompletingRebalance`, `Stable`, `Empty` or `Dead`; empty with an error.
+        /// `PreparingRebalance` (waits for members to join), `CompletingRebalance` (waits for the leader's
+        /// assignment), `Stable`, `Empty` or `Dead`; empty with an error other than `GROUP_ID_NOT_FOUND`.
         group_state: String,
         /// The protocol type that the members joined with, such as `consumer`; empty if there has been none.
         protocol_type: String,
         /// The assignor in use; empty unless the group is stable.
         protocol_data: String,
-        /// The members; none in a dead group.
+        /// The members; none in a dead group or with an error.
         members: Vec<DescribedGroupMember>,
-        /// One bit per ACL operation that the client may do; `i32::MIN` if it didn't ask.
+        /// What the client may do with the group, bit *n* for operation *n* of
+        /// [`describe_acls`](super::describe_acls); `i32::MIN` where it wasn't asked for.
         [3..] authorized_operations: i32 = i32::MIN,
     }
 
@@ -62,9 +67,11 @@ wire! {
         client_id: String,
         /// The address that it last joined from.
         client_host: String,
-        /// What it told the assignor in use, for consumers a subscription blob; empty unless the group is stable.
+        /// What it told the assignor in use, for consumers a subscription blob; empty unless the group is
+        /// stable.
         member_metadata: Bytes,
-        /// What the leader assigned to it, for consumers an assignment blob; empty unless the group is stable.
+        /// What the leader assigned to it, for consumers an assignment blob; empty unless the group is
+        /// stable.
         member_assignment: Bytes,
     }
 }

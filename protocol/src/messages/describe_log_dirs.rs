@@ -1,13 +1,12 @@
-//! DescribeLogDirs: what lies in the log directories of a broker. Each broker tells of its own.
+//! DescribeLogDirs: what lies in the log directories of a broker. Each broker tells of its own. Needs
+//! Describe on the cluster.
 //!
-//! The client needs Describe on the cluster.
+//! Versions: 0, which only brokers before 4.0 take, looks like 1; 2 is flexible; 3 tells a client that may
+//! not look, which gets an empty answer in older versions; 4 brings the size of the disk; 5 tells which
+//! directories take no new replicas.
 //!
-//! By version: 0, which Kafka 4.0 removed, looks like 1; 2 is flexible; 3 tells a client that may not look, which
-//! gets an empty answer in older versions; 4 brings the size of the disk; 5 tells which directories take no new
-//! replicas.
-//!
-//! Sources: KIP-113 (the API), KIP-784 (error of the whole), KIP-827 (disk size), KIP-1066 (cordoned directories),
-//! KIP-896 (removed version).
+//! Sources: KIP-113 (the API), KIP-784 (error of the whole), KIP-827 (disk size), KIP-1066 (cordoned
+//! directories), KIP-896 (removed version).
 
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
@@ -17,7 +16,8 @@ api!(DESCRIBE_LOG_DIRS: DescribeLogDirsRequest => DescribeLogDirsResponse, versi
 wire! {
     /// Asks for what the directories hold.
     pub struct DescribeLogDirsRequest {
-        /// Which partitions to look for; null for all. The answer leaves out those that the broker doesn't have.
+        /// Which partitions to look for; null for all. The answer leaves out those that the broker doesn't
+        /// have.
         topics: Option<Vec<DescribableLogDirTopic>> = Some(Vec::new()),
     }
 
@@ -31,7 +31,7 @@ wire! {
 
     /// The directories.
     pub struct DescribeLogDirsResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
         /// `CLUSTER_AUTHORIZATION_FAILED` if the client may not look.
         [3.., ignorable] error_code: ErrorCode,
@@ -65,11 +65,12 @@ wire! {
 
     /// A replica.
     pub struct DescribeLogDirsPartition {
-        /// The partition's number.
+        /// The partition's index.
         partition_index: i32,
-        /// Bytes of its segments.
+        /// Bytes of its segments on this disk, without tiered storage.
         partition_size: i64,
-        /// Records that it is behind: a replica in use behind the high watermark, a future one behind the one in use.
+        /// Records that it is behind: a replica in use behind the high watermark, a future one behind the one
+        /// in use.
         offset_lag: i64,
         /// Whether it is a future one: a copy that AlterReplicaLogDirs ordered and that isn't in use yet.
         is_future_key: bool,

@@ -1,7 +1,8 @@
-//! DescribeProducers: which producers a partition remembers, and where their open transactions begin. Goes to the
-//! partition's leader, or to the replica of interest.
+//! DescribeProducers: which producers a partition remembers, and where their open transactions begin. Goes to
+//! the partition's leader, or to the replica of interest. Needs Read on the topics.
 //!
-//! With DescribeTransactions it finds transactions that hang: open in a partition, unknown to their coordinator.
+//! With DescribeTransactions it finds transactions that hang: open in a partition, unknown to their
+//! coordinator.
 //!
 //! Sources: KIP-664.
 
@@ -17,17 +18,17 @@ wire! {
         topics: Vec<TopicRequest>,
     }
 
-    /// A topic.
+    /// One topic's partitions.
     pub struct TopicRequest {
-        /// The topic's name.
+        /// The topic's name; `UNKNOWN_TOPIC_OR_PARTITION` if there is none.
         name: String,
-        /// The partitions' numbers.
+        /// The partitions' indexes.
         partition_indexes: Vec<i32>,
     }
 
     /// The producers of partitions.
     pub struct DescribeProducersResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
         /// The topics.
         topics: Vec<TopicResponse>,
@@ -43,20 +44,22 @@ wire! {
 
     /// A partition's answer.
     pub struct PartitionResponse {
-        /// The partition's number.
+        /// The partition's index.
         partition_index: i32,
         /// `NOT_LEADER_OR_FOLLOWER` at a broker without a replica, `UNKNOWN_TOPIC_OR_PARTITION`,
-        /// `INVALID_TOPIC_EXCEPTION`, or `TOPIC_AUTHORIZATION_FAILED` for a client that may not read the topic.
+        /// `INVALID_TOPIC_EXCEPTION` for an illegal name, `KAFKA_STORAGE_ERROR`,
+        /// `TOPIC_AUTHORIZATION_FAILED`.
         error_code: ErrorCode,
-        /// What is wrong, in words.
+        /// The error in words, meant for people.
         error_message: Option<String>,
-        /// The producers that wrote here and that the broker has not forgotten yet.
+        /// The producers that wrote here, idempotent ones included, and that the broker has not forgotten yet
+        /// (`producer.id.expiration.ms`).
         active_producers: Vec<ProducerState>,
     }
 
     /// What a partition remembers of a producer.
     pub struct ProducerState {
-        /// The producer's id.
+        /// The producer's id; what transactional id it belongs to only the coordinator knows.
         producer_id: i64,
         /// The newest epoch it wrote with.
         producer_epoch: i32,
@@ -64,7 +67,7 @@ wire! {
         last_sequence: i32 = -1,
         /// When it last wrote, in milliseconds since 1970; -1 if unknown.
         last_timestamp: i64 = -1,
-        /// The epoch of the coordinator that wrote its last marker.
+        /// The epoch of the coordinator that wrote its last marker; -1 if there was none yet.
         coordinator_epoch: i32,
         /// The first offset of its open transaction; -1 if none is open.
         current_txn_start_offset: i64 = -1,

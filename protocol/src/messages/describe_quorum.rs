@@ -1,7 +1,8 @@
-//! DescribeQuorum: how the KRaft quorum replicates the metadata log. Brokers pass it on to the active controller.
+//! DescribeQuorum: how the KRaft quorum replicates the metadata log. Goes to the active controller; brokers
+//! pass it on. Needs Describe on the cluster.
 //!
-//! Versions: 1 adds when each replica last fetched and was last caught up; 2 adds errors in words, directory ids of
-//! replicas, and where the controllers listen.
+//! Versions: 1 adds when each replica last fetched and was last caught up; 2 adds errors in words, directory
+//! ids of replicas, and where the controllers listen.
 //!
 //! Sources: KIP-595 (KRaft), KIP-836 (replicas' times), KIP-853 (directory ids, listeners).
 
@@ -19,7 +20,8 @@ api!(DESCRIBE_QUORUM: DescribeQuorumRequest => DescribeQuorumResponse, versions 
 wire! {
     /// Asks about the metadata log's quorum.
     pub struct DescribeQuorumRequest {
-        /// Exactly the topic `__cluster_metadata`; anything else is answered with `UNKNOWN_TOPIC_OR_PARTITION`.
+        /// Exactly the topic `__cluster_metadata`; anything else is answered with
+        /// `UNKNOWN_TOPIC_OR_PARTITION`.
         topics: Vec<RequestTopicData>,
     }
 
@@ -27,7 +29,7 @@ wire! {
     pub struct DescribeQuorumResponse {
         /// What concerns the request as a whole, such as `CLUSTER_AUTHORIZATION_FAILED`.
         error_code: ErrorCode,
-        /// The same in words.
+        /// The error in words, meant for people.
         [2.., ignorable] error_message: Option<String> = Some(String::new()),
         /// The topic asked about.
         topics: Vec<ResponseTopicData>,
@@ -43,7 +45,8 @@ wire! {
         [2..] replica_directory_id: Uuid,
         /// The offset up to which it has the log; -1 if unknown.
         log_end_offset: i64,
-        /// When it last fetched, in the leader's milliseconds; -1 for the leader itself and where that is unknown.
+        /// When it last fetched, in the leader's milliseconds; -1 for the leader itself and where that is
+        /// unknown.
         [1.., ignorable] last_fetch_timestamp: i64 = -1,
         /// When it last had all of the log, in the leader's milliseconds: now, for the leader; -1 if unknown.
         [1.., ignorable] last_caught_up_timestamp: i64 = -1,
@@ -51,7 +54,7 @@ wire! {
 
     /// A controller's addresses.
     pub struct Node {
-        /// The controller's id.
+        /// The controller's id, which a voter's `replica_id` refers to.
         [2..] node_id: i32,
         /// Its listeners.
         [2..] listeners: Vec<Listener>,
@@ -74,7 +77,7 @@ mod request {
     wire! {
         /// The topic asked about.
         pub struct TopicData {
-            /// Its name.
+            /// Its name, `__cluster_metadata`.
             topic_name: String,
             /// Exactly partition 0.
             partitions: Vec<PartitionData>,
@@ -106,16 +109,16 @@ mod response {
         pub struct PartitionData {
             /// The partition's index.
             partition_index: i32,
-            /// `NOT_LEADER_OR_FOLLOWER` from a controller that doesn't lead; `UNKNOWN_TOPIC_OR_PARTITION` for any other
-            /// partition than the metadata log's.
+            /// `NOT_LEADER_OR_FOLLOWER` from a controller that doesn't lead; `UNKNOWN_TOPIC_OR_PARTITION` for
+            /// any other partition than the metadata log's.
             error_code: ErrorCode,
-            /// The same in words.
+            /// The error in words, meant for people.
             [2.., ignorable] error_message: Option<String> = Some(String::new()),
             /// The active controller; -1 if the answering node knows of none.
             leader_id: i32,
-            /// The newest epoch that the answering node knows of.
+            /// The epoch in which it leads, which counts up with each election.
             leader_epoch: i32,
-            /// The offset up to which a majority of the voters has the log.
+            /// The offset up to which a majority of the voters has the log; -1 until a new leader knows.
             high_watermark: i64,
             /// The replicas that elect the leader and make up the majority, the leader included.
             current_voters: Vec<ReplicaState>,

@@ -1,4 +1,5 @@
-//! DescribeShareGroupOffsets: where share groups have come to in their partitions. Goes to the groups' coordinator.
+//! DescribeShareGroupOffsets: where share groups have come to in their partitions. Goes to the groups'
+//! coordinator. Needs Describe on the groups and on the topics.
 //!
 //! Versions: 1 adds the lag.
 //!
@@ -30,7 +31,7 @@ wire! {
 
     /// A topic asked about.
     pub struct DescribeShareGroupOffsetsRequestTopic {
-        /// The topic's name.
+        /// The topic's name; `UNKNOWN_TOPIC_OR_PARTITION` at its partitions if there is none.
         topic_name: String,
         /// The partitions' indexes.
         partitions: Vec<i32>,
@@ -38,7 +39,7 @@ wire! {
 
     /// Share groups' offsets.
     pub struct DescribeShareGroupOffsetsResponse {
-        /// How long a quota delays the client, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
         /// The groups.
         groups: Vec<DescribeShareGroupOffsetsResponseGroup>,
@@ -48,12 +49,12 @@ wire! {
     pub struct DescribeShareGroupOffsetsResponseGroup {
         /// The group.
         group_id: String,
-        /// The topics.
+        /// The topics; none with an error of the group.
         topics: Vec<DescribeShareGroupOffsetsResponseTopic>,
-        /// `GROUP_ID_NOT_FOUND`, `NOT_COORDINATOR`, `COORDINATOR_NOT_AVAILABLE`, `COORDINATOR_LOAD_IN_PROGRESS`,
-        /// `GROUP_AUTHORIZATION_FAILED`, `INVALID_REQUEST`.
+        /// `GROUP_ID_NOT_FOUND`, `NOT_COORDINATOR` and its like, `GROUP_AUTHORIZATION_FAILED`,
+        /// `INVALID_REQUEST`.
         error_code: ErrorCode,
-        /// The same in words.
+        /// The error in words, meant for people.
         error_message: Option<String>,
     }
 
@@ -71,7 +72,8 @@ wire! {
     pub struct DescribeShareGroupOffsetsResponsePartition {
         /// The partition's index.
         partition_index: i32,
-        /// The first offset that isn't done with; what is before it is never delivered again. -1 if there is none yet.
+        /// The first offset that isn't done with; what is before it is never delivered again. -1 if there is
+        /// none yet.
         start_offset: i64,
         /// The leader epoch of the partition that the group's state is of.
         leader_epoch: i32,
@@ -79,7 +81,7 @@ wire! {
         [1.., ignorable] lag: i64 = -1,
         /// `UNKNOWN_TOPIC_OR_PARTITION`, `TOPIC_AUTHORIZATION_FAILED`, `UNKNOWN_SERVER_ERROR`.
         error_code: ErrorCode,
-        /// The same in words.
+        /// The error in words, meant for people.
         error_message: Option<String>,
     }
 }

@@ -1,6 +1,5 @@
-//! DescribeUserScramCredentials: which users have SCRAM credentials, and of what kind; the credentials nobody gets.
-//!
-//! Any broker takes it; the client needs Describe on the cluster. Mechanisms: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512.
+//! DescribeUserScramCredentials: which users have SCRAM credentials, and of what kind; the credentials nobody
+//! gets. Any broker answers. Needs Describe on the cluster. Mechanisms: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512.
 //!
 //! Sources: KIP-554.
 
@@ -28,11 +27,11 @@ wire! {
 
     /// The users.
     pub struct DescribeUserScramCredentialsResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
         /// What concerns all, such as `CLUSTER_AUTHORIZATION_FAILED`.
         error_code: ErrorCode,
-        /// What the broker says about that.
+        /// The error in words, meant for people.
         error_message: Option<String> = Some(String::new()),
         /// A result for each user.
         results: Vec<DescribeUserScramCredentialsResult>,
@@ -44,7 +43,7 @@ wire! {
         user: String,
         /// `RESOURCE_NOT_FOUND` if the user has none, `DUPLICATE_RESOURCE`.
         error_code: ErrorCode,
-        /// What the broker says about an error.
+        /// The error in words, meant for people.
         error_message: Option<String> = Some(String::new()),
         /// The credentials, at most one for each mechanism.
         credential_infos: Vec<CredentialInfo>,
@@ -54,7 +53,7 @@ wire! {
     pub struct CredentialInfo {
         /// The mechanism.
         mechanism: i8,
-        /// How often it hashes the password.
+        /// How often it hashes the password, which the server tells every client that logs in.
         iterations: i32,
     }
 }

@@ -1,9 +1,9 @@
-//! ElectLeaders: has partitions led by their preferred replica again, or by any living one.
+//! ElectLeaders: has partitions led by their preferred replica again, or by any living one. Goes to the
+//! controller. Needs Alter on the cluster.
 //!
-//! Goes to the controller; brokers of a KRaft cluster pass it on. The client needs Alter on the cluster. An unclean
-//! election makes a replica leader that isn't in sync: what only the others had is lost.
+//! An unclean election makes a replica leader that isn't in sync: what only the others had is lost.
 //!
-//! By version: 0 elects preferred replicas only and has no error of the whole; 2 is flexible.
+//! Versions: 0 elects preferred replicas only and has no error of the whole; 2 is flexible.
 //!
 //! Sources: KIP-183 (preferred replicas), KIP-460 (unclean elections).
 
@@ -15,18 +15,18 @@ api!(ELECT_LEADERS: ElectLeadersRequest => ElectLeadersResponse, versions 0..=2,
 wire! {
     /// Asks for elections.
     pub struct ElectLeadersRequest {
-        /// 0 elects the preferred replica, 1 a living one where none in sync is left.
+        /// 0 elects the preferred replica, 1 a living one where there is no leader; `INVALID_REQUEST` for
+        /// other numbers.
         [1..] election_type: i8,
         /// The partitions; null for all, and then the answer leaves out those that need no election.
         topic_partitions: Option<Vec<TopicPartitions>> = Some(Vec::new()),
-        /// How long the controller may take, in milliseconds; partitions without a result then say
-        /// `REQUEST_TIMED_OUT`.
+        /// How long the controller may take, in milliseconds; then the answer is `REQUEST_TIMED_OUT`.
         timeout_ms: i32 = 60_000,
     }
 
     /// A topic's partitions.
     pub struct TopicPartitions {
-        /// The topic's name.
+        /// The topic's name; `UNKNOWN_TOPIC_OR_PARTITION` if there is none.
         topic: String,
         /// Its partitions.
         partitions: Vec<i32>,
@@ -34,9 +34,9 @@ wire! {
 
     /// The elections' results.
     pub struct ElectLeadersResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
-        /// What concerns all: `CLUSTER_AUTHORIZATION_FAILED` or `NOT_CONTROLLER`.
+        /// What concerns all: `CLUSTER_AUTHORIZATION_FAILED`, `REQUEST_TIMED_OUT`, `INVALID_REQUEST`.
         [1..] error_code: ErrorCode,
         /// The results, by topic.
         replica_election_results: Vec<ReplicaElectionResult>,
@@ -52,12 +52,13 @@ wire! {
 
     /// A partition's result.
     pub struct PartitionResult {
-        /// The partition's number.
+        /// The partition's index.
         partition_id: i32,
-        /// `ELECTION_NOT_NEEDED` if the leader is right already, `PREFERRED_LEADER_NOT_AVAILABLE` or
-        /// `ELIGIBLE_LEADERS_NOT_AVAILABLE` if nobody can lead, `UNKNOWN_TOPIC_OR_PARTITION`.
+        /// `ELECTION_NOT_NEEDED` if the preferred replica leads already or, for an unclean election, any
+        /// does; `PREFERRED_LEADER_NOT_AVAILABLE` or `ELIGIBLE_LEADERS_NOT_AVAILABLE` if nobody can lead;
+        /// `UNKNOWN_TOPIC_OR_PARTITION`.
         error_code: ErrorCode,
-        /// What the broker says about an error.
+        /// The error in words, meant for people.
         error_message: Option<String> = Some(String::new()),
     }
 }

@@ -1,14 +1,25 @@
-//! Fetch: reads record batches from partitions. Goes to their leader, or to the follower that the leader recommends.
+//! Fetch: reads record batches from partitions. Goes to their leader, or to the follower that the leader
+//! recommends.
 //!
-//! Versions: 0 to 3 may answer message sets of the old formats and only brokers before 4.0 take them; 3 bounds the
-//! whole answer; 4 brings record batches and isolation levels; 5 answers the log's start; 7 adds fetch sessions; 9 adds
-//! leader epochs; 10 may answer zstd; 11 adds racks and preferred replicas; 12 is flexible and detects truncation;
-//! 13 replaces topic names by ids; 14 may answer `OFFSET_MOVED_TO_TIERED_STORAGE`; 15 moves the replica's id to a tag;
-//! 16 answers where a moved partition's leader is; 17 and 18 concern replicas only.
+//! Needs Read on the topics; replicas need ClusterAction on the cluster.
 //!
-//! Sources: KIP-13 (quotas), KIP-74 (`max_bytes`), KIP-98 (isolation), KIP-107 (log start), KIP-110 (zstd), KIP-227
-//! (sessions), KIP-320 (epochs), KIP-392 (followers), KIP-405 (tiered storage), KIP-516 (topic ids), KIP-595
-//! (divergence), KIP-853 (directory ids), KIP-903 (replica epochs), KIP-951 (leader hints), KIP-1166 (high watermark).
+//! In a fetch session the broker remembers the client's partitions, so that requests name only what is new or
+//! changed and answers only partitions with news. After an error of the session the client opens a new one
+//! with all its partitions.
+//!
+//! Versions: 0 to 3 may answer message sets of the old formats and only brokers before 4.0 take them; 3
+//! bounds the whole answer, which from then on is filled in the order of the request; 4 brings record batches
+//! and isolation levels; 5 answers the log's start; 6 may answer `KAFKA_STORAGE_ERROR`, which is
+//! `NOT_LEADER_OR_FOLLOWER` before; 7 adds fetch sessions; 9 adds leader epochs; 10 may answer zstd (below
+//! it, brokers before 4.0 answered `UNSUPPORTED_COMPRESSION_TYPE`); 11 adds racks and preferred replicas; 12
+//! is flexible and detects truncation; 13 replaces topic names by ids; 14 may answer
+//! `OFFSET_MOVED_TO_TIERED_STORAGE`, to replicas; 15 moves the replica's id to a tag; 16 answers where a
+//! moved partition's leader is; 17 and 18 concern replicas only.
+//!
+//! Sources: KIP-13 (quotas), KIP-74 (`max_bytes`), KIP-98 (isolation), KIP-107 (log start), KIP-110 (zstd),
+//! KIP-112 (`KAFKA_STORAGE_ERROR`), KIP-227 (sessions), KIP-320 (epochs), KIP-392 (followers), KIP-405
+//! (tiered storage), KIP-516 (topic ids), KIP-595 (divergence), KIP-853 (directory ids), KIP-903 (replica
+//! epochs), KIP-951 (leader hints), KIP-1166 (high watermark).
 
 use bytes::Bytes;
 
@@ -21,13 +32,15 @@ api!(FETCH: FetchRequest => FetchResponse, versions 0..=18, flexible 12..);
 /// `isolation_level`: everything below the high watermark, transactions open or aborted included.
 pub const READ_UNCOMMITTED: i8 = 0;
 
-/// `isolation_level`: nothing at or above the last stable offset, and the answer lists the aborted transactions.
+/// `isolation_level`: nothing at or above the last stable offset, and the answer lists the aborted
+/// transactions.
 pub const READ_COMMITTED: i8 = 1;
 
 wire! {
     /// What to read, and how long to wait for it.
     pub struct FetchRequest {
-        /// The cluster that the sender believes to talk to; `INCONSISTENT_CLUSTER_ID` if it isn't. For KRaft voters.
+        /// The cluster that the sender believes to talk to; `INCONSISTENT_CLUSTER_ID` if it isn't. For KRaft
+        /// voters.
         [12.., tag 0, ignorable] cluster_id: Option<String>,
         /// The follower's id; -1 from a consumer.
         [..=14] replica_id: i32 = -1,
@@ -36,19 +49,24 @@ wire! {
         /// How long the broker may hold the request, in milliseconds, until `min_bytes` are there.
         max_wait_ms: i32,
         /// The broker answers at once when it has this many bytes for all partitions together; 0 never waits.
+        /// An error or a recommended replica ends the wait as well.
         min_bytes: i32,
-        /// A bound of the answer's records in bytes; the first batch comes whole even if it is larger.
+        /// A bound of the answer's records in bytes, beside the broker's own `fetch.max.bytes`; the first
+        /// batch comes whole even if it is larger, so that the client gets on.
         [3.., ignorable] max_bytes: i32 = i32::MAX,
         /// [`READ_UNCOMMITTED`] or [`READ_COMMITTED`].
         [4.., ignorable] isolation_level: i8,
-        /// The session that this request continues; 0 for none. `FETCH_SESSION_ID_NOT_FOUND` if the broker dropped it.
+        /// The session that this request continues; 0 for none. `FETCH_SESSION_ID_NOT_FOUND` if the broker
+        /// dropped it, `FETCH_SESSION_TOPIC_ID_ERROR` if it was opened with names and this version has ids,
+        /// or the other way round.
         [7.., ignorable] session_id: i32,
-        /// 0 asks for a new session, then counts up; -1 wants none and closes `session_id`. A gap is answered with
-        /// `INVALID_FETCH_SESSION_EPOCH`.
+        /// 0 asks for a new session, then counts up, from `i32::MAX` to 1; -1 wants none. Both close
+        /// `session_id`. A gap is answered with `INVALID_FETCH_SESSION_EPOCH`.
         [7.., ignorable] session_epoch: i32 = -1,
-        /// The partitions to read; in a session those that are new or changed.
+        /// The partitions to read; in a session those that are new or changed. From version 3 on the answer's
+        /// bytes go to the first ones first, so clients move partitions that got records to the end.
         topics: Vec<FetchTopic>,
-        /// Partitions to take out of the session.
+        /// Partitions to take out of the session, up to the last, which ends it.
         [7..] forgotten_topics_data: Vec<ForgottenTopic>,
         /// The consumer's `client.rack`; the leader may recommend a replica in it.
         [11.., ignorable] rack_id: String,
@@ -64,9 +82,10 @@ wire! {
 
     /// What to read of one topic.
     pub struct FetchTopic {
-        /// The topic's name.
+        /// The topic's name; `UNKNOWN_TOPIC_OR_PARTITION` if the broker knows none such (yet).
         [..=12, ignorable] topic: String,
-        /// The topic's id; `UNKNOWN_TOPIC_ID` or `INCONSISTENT_TOPIC_ID` if it is not the topic's (any more).
+        /// The topic's id; `UNKNOWN_TOPIC_ID` if the broker knows no topic of this id (yet, or any more),
+        /// `INCONSISTENT_TOPIC_ID` if its log belongs to another topic of the same name.
         [13.., ignorable] topic_id: Uuid,
         /// The partitions to read.
         partitions: Vec<FetchPartition>,
@@ -74,19 +93,21 @@ wire! {
 
     /// What to read of one partition.
     pub struct FetchPartition {
-        /// The partition's index.
+        /// The partition's index; `UNKNOWN_TOPIC_OR_PARTITION` if the broker knows none such (yet).
         partition: i32,
-        /// The leader's epoch as the client knows it, or -1 for no check: `FENCED_LEADER_EPOCH` if it is too old,
-        /// `UNKNOWN_LEADER_EPOCH` if the broker hasn't heard of it yet.
+        /// The leader's epoch as the client knows it, or -1 for no check: `FENCED_LEADER_EPOCH` if it is too
+        /// old, `UNKNOWN_LEADER_EPOCH` if the broker hasn't heard of it yet.
         [9.., ignorable] current_leader_epoch: i32 = -1,
-        /// The first offset wanted; `OFFSET_OUT_OF_RANGE` if the log doesn't have it. Records before it may come too,
-        /// as batches come whole.
+        /// The first offset wanted; `OFFSET_OUT_OF_RANGE` below the log's start or beyond its end, where a
+        /// consumer resets its position. Records before it may come too, as batches come whole.
         fetch_offset: i64,
-        /// The epoch of the record before `fetch_offset`, or -1; where the logs differ, `diverging_epoch` is answered.
+        /// The epoch of the record before `fetch_offset`, or -1 for no check; where the logs differ,
+        /// `diverging_epoch` is answered and no records.
         [12..] last_fetched_epoch: i32 = -1,
-        /// Where a follower's own log starts; -1 from a consumer.
+        /// Where a follower's own log starts, by which the leader answers DeleteRecords; -1 from a consumer.
         [5.., ignorable] log_start_offset: i64 = -1,
-        /// A bound in bytes for this partition; the first batch of the answer comes whole even if it is larger.
+        /// A bound in bytes for this partition; the first batch of the answer comes whole even if it is
+        /// larger.
         partition_max_bytes: i32,
         /// The directory that a follower fetches into; zero from a consumer.
         [17.., tag 0, ignorable] replica_directory_id: Uuid,
@@ -106,11 +127,13 @@ wire! {
 
     /// What was read.
     pub struct FetchResponse {
-        /// How long a quota delays the client, in milliseconds; the answer holds no records then.
+        /// Milliseconds that a quota asks the client to keep silent; if not 0, the answer holds no records.
         [1.., ignorable] throttle_time_ms: i32,
-        /// An error of the session: `FETCH_SESSION_ID_NOT_FOUND`, `INVALID_FETCH_SESSION_EPOCH` and others.
+        /// An error of the session, with no partitions: `FETCH_SESSION_ID_NOT_FOUND`,
+        /// `INVALID_FETCH_SESSION_EPOCH`, `FETCH_SESSION_TOPIC_ID_ERROR`.
         [7.., ignorable] error_code: ErrorCode,
-        /// The session that the broker keeps from now on; 0 if it keeps none.
+        /// The session that the broker keeps from now on; 0 if it keeps none, as when its cache
+        /// (`max.incremental.fetch.session.cache.slots`) is full of livelier ones.
         [7..] session_id: i32,
         /// The partitions; in a session only those with news.
         responses: Vec<FetchableTopicResponse>,
@@ -132,24 +155,32 @@ wire! {
     pub struct PartitionData {
         /// The partition's index.
         partition_index: i32,
-        /// `NOT_LEADER_OR_FOLLOWER`, `FENCED_LEADER_EPOCH` and `UNKNOWN_LEADER_EPOCH` after a move;
-        /// `OFFSET_OUT_OF_RANGE`; `UNKNOWN_TOPIC_OR_PARTITION`, `UNKNOWN_TOPIC_ID` and others.
+        /// `NOT_LEADER_OR_FOLLOWER`, `FENCED_LEADER_EPOCH` after a move; `UNKNOWN_LEADER_EPOCH` if the broker
+        /// lags behind the client (ask again); `OFFSET_OUT_OF_RANGE`; `UNKNOWN_TOPIC_OR_PARTITION`,
+        /// `UNKNOWN_TOPIC_ID`, `INCONSISTENT_TOPIC_ID`, `TOPIC_AUTHORIZATION_FAILED`, `KAFKA_STORAGE_ERROR`,
+        /// `CORRUPT_MESSAGE`.
         error_code: ErrorCode,
         /// The first offset that is not on all in-sync replicas yet; -1 with an error.
         high_watermark: i64,
-        /// The first offset of a transaction that is still open, or the high watermark; -1 if unknown.
+        /// The first offset of the oldest transaction that is still open, or the high watermark; -1 if
+        /// unknown.
         [4.., ignorable] last_stable_offset: i64 = -1,
-        /// The log's first offset; -1 if unknown.
+        /// The log's first offset; -1 if unknown. What is before it was deleted by retention or
+        /// DeleteRecords.
         [5.., ignorable] log_start_offset: i64 = -1,
         /// Set where the client's log and the leader's differ: what follows this point is not the leader's.
         [12.., tag 0] diverging_epoch: EpochEndOffset,
-        /// The new leader, sent with an error of a moved partition where the broker knows it.
+        /// The new leader, sent with `NOT_LEADER_OR_FOLLOWER` and `FENCED_LEADER_EPOCH` from version 16 on,
+        /// where the broker knows it.
         [12.., tag 1] current_leader: LeaderIdAndEpoch,
         /// The snapshot that a KRaft replica has to load before it goes on.
         [12.., tag 2] snapshot_id: SnapshotId,
-        /// Aborted transactions among the records, for [`READ_COMMITTED`] only, in no promised order.
+        /// Aborted transactions among the records, for [`READ_COMMITTED`] only, in no promised order: the
+        /// client drops their records itself. Null for [`READ_UNCOMMITTED`].
         [4.., ignorable] aborted_transactions: Option<Vec<AbortedTransaction>> = Some(Vec::new()),
-        /// The replica to fetch from for a while instead of the leader; -1 for none. No records come with it.
+        /// The replica to fetch from for a while instead of the leader, near the request's `rack_id`; -1 for
+        /// none. No records come with it. A follower that can't serve a request answers an error, and the
+        /// client goes back to the leader.
         [11..] preferred_read_replica: i32 = -1,
         /// Record batches, the last of which may be cut short; a slice of the frame.
         records: Option<Bytes>,
@@ -181,7 +212,7 @@ wire! {
 
     /// A transaction that was aborted.
     pub struct AbortedTransaction {
-        /// Whose it was.
+        /// Whose it was; the client drops this producer's records from `first_offset` to the control record.
         [4..] producer_id: i64,
         /// The offset of its first record in this partition; its control record ends it.
         [4..] first_offset: i64,

@@ -1,6 +1,8 @@
 //! ListGroups: the groups that a broker coordinates. Whoever wants all groups of a cluster asks every broker.
+//! Needs Describe on the cluster, or on each group that is to be seen.
 //!
-//! By version: 1 brings the throttle time; 4 filters by state and answers it; 5 does likewise with the type.
+//! Versions: 1 brings the throttle time; 3 is flexible; 4 filters by state and answers it; 5 does likewise
+//! with the type.
 //!
 //! Sources: KIP-40 (the API), KIP-518 (states), KIP-848 (types).
 
@@ -12,17 +14,19 @@ api!(LIST_GROUPS: ListGroupsRequest => ListGroupsResponse, versions 0..=5, flexi
 wire! {
     /// Asks for the groups of a broker.
     pub struct ListGroupsRequest {
-        /// The states of interest, such as `Stable`; empty for all. One that the broker doesn't know matches nothing.
+        /// The states of interest, such as `Stable`, in any case; empty for all. One that the broker doesn't
+        /// know matches nothing.
         [4..] states_filter: Vec<String>,
-        /// The types of interest, such as `classic` or `consumer`; empty for all.
+        /// The types of interest, such as `classic`, `consumer`, `share` or `streams`, in any case; empty for
+        /// all.
         [5..] types_filter: Vec<String>,
     }
 
     /// The groups of a broker.
     pub struct ListGroupsResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         [1.., ignorable] throttle_time_ms: i32,
-        /// `COORDINATOR_LOAD_IN_PROGRESS` while the broker may not know all of its groups yet, or
+        /// `COORDINATOR_LOAD_IN_PROGRESS` while the broker may not know all of its groups yet (ask again), or
         /// `COORDINATOR_NOT_AVAILABLE`.
         error_code: ErrorCode,
         /// The groups that the client may describe; the others are left out silently.
@@ -37,7 +41,7 @@ wire! {
         protocol_type: String,
         /// Its state, in the words of its type.
         [4.., ignorable] group_state: String,
-        /// Its type: which protocol rules it.
+        /// Its type: `classic`, `consumer`, `share` or `streams`.
         [5.., ignorable] group_type: String,
     }
 }

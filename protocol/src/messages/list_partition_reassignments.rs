@@ -1,7 +1,5 @@
-//! ListPartitionReassignments: which partitions are moving to other brokers.
-//!
-//! Goes to the controller; brokers of a KRaft cluster pass it on. The client needs Describe on the cluster.
-//! Partitions that don't move, or don't exist, are not in the answer.
+//! ListPartitionReassignments: which partitions are moving to other brokers. Goes to the controller. Needs
+//! Describe on the cluster. Partitions that don't move, or don't exist, are not in the answer.
 //!
 //! Sources: KIP-455.
 
@@ -33,11 +31,11 @@ wire! {
 
     /// The moves under way.
     pub struct ListPartitionReassignmentsResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
-        /// `CLUSTER_AUTHORIZATION_FAILED`, `NOT_CONTROLLER` or `REQUEST_TIMED_OUT`.
+        /// `CLUSTER_AUTHORIZATION_FAILED` or `REQUEST_TIMED_OUT`.
         error_code: ErrorCode,
-        /// What the broker says about an error.
+        /// The error in words, meant for people.
         error_message: Option<String> = Some(String::new()),
         /// The moves, by topic.
         topics: Vec<OngoingTopicReassignment>,
@@ -53,7 +51,7 @@ wire! {
 
     /// A partition that moves.
     pub struct OngoingPartitionReassignment {
-        /// The partition's number.
+        /// The partition's index.
         partition_index: i32,
         /// All brokers that have a replica now, those that come and those that go included.
         replicas: Vec<i32>,

@@ -1,6 +1,7 @@
-//! ListTransactions: the transactional ids that a broker coordinates. Whoever wants all of a cluster asks every broker.
+//! ListTransactions: the transactional ids that a broker coordinates. Whoever wants all of a cluster asks
+//! every broker. Needs Describe on each transactional id that is to be seen.
 //!
-//! By version: 1 filters by duration, 2 by a pattern for the id.
+//! Versions: 1 filters by duration, 2 by a pattern for the id.
 //!
 //! Sources: KIP-664 (the API), KIP-994 (duration), KIP-1152 (pattern).
 
@@ -18,14 +19,14 @@ wire! {
         producer_id_filters: Vec<i64>,
         /// Only transactions that have run for longer than so many milliseconds; negative for all.
         [1..] duration_filter: i64 = -1,
-        /// A regular expression for the transactional id, null or empty for all; `INVALID_REGULAR_EXPRESSION` if it
-        /// is none.
+        /// A regular expression in RE2's syntax that the whole transactional id has to match, null or empty
+        /// for all; `INVALID_REGULAR_EXPRESSION` if it is none.
         [2..] transactional_id_pattern: Option<String>,
     }
 
     /// The transactions of a broker.
     pub struct ListTransactionsResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
         /// `COORDINATOR_LOAD_IN_PROGRESS` while the broker may not know all of its transactions yet,
         /// `COORDINATOR_NOT_AVAILABLE`, or what the request's fields name.

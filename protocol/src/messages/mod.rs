@@ -1,8 +1,37 @@
 //! Kafka's messages, a file for each API.
 //!
-//! Every file holds its API's field tables: the request, the response and the structures inside them, under Kafka's
-//! own names in snake case. Structures are built as `Message { field, ..Default::default() }`; the versions, defaults
-//! and nullability stand in the tables.
+//! Every file holds its API's field tables: the request, the response and the structures inside them, under
+//! Kafka's own names in snake case. Structures are built as `Message { field, ..Default::default() }`; the
+//! versions, defaults and nullability stand in the tables.
+//!
+//! A file's head says who answers, which rights the client needs and what each version brought; its fields
+//! say what the broker does with them and which errors follow. What holds for all APIs stands only here:
+//!
+//! - **Who answers.** A partition's leader, the coordinator of a group or of a transactional id, the
+//!   controller, or any broker. Requests for the controller go to any broker of a KRaft cluster: it passes
+//!   them on in the client's name, sits out a change of controller, and answers `REQUEST_TIMED_OUT` if that
+//!   takes too long. `NOT_CONTROLLER` reaches only clients that talk to controllers themselves (KIP-919), or
+//!   to clusters with ZooKeeper.
+//! - **The wrong leader.** `NOT_LEADER_OR_FOLLOWER`, `UNKNOWN_TOPIC_OR_PARTITION`, `UNKNOWN_TOPIC_ID` and
+//!   whatever else [`is_stale_metadata`](crate::error_code::ErrorCode::is_stale_metadata) tell the client to
+//!   refresh its metadata and to ask again. An unknown topic may only be unknown yet: brokers learn of topics
+//!   one after the other.
+//! - **The wrong coordinator.** After `NOT_COORDINATOR` and `COORDINATOR_NOT_AVAILABLE` the client asks
+//!   FindCoordinator again; after `COORDINATOR_LOAD_IN_PROGRESS` it waits and asks the same broker. The files
+//!   call these three "`NOT_COORDINATOR` and its like".
+//! - **Rights.** "Needs Read on the group" means an ACL that allows this operation on this resource; without
+//!   it the answer is the resource's `..._AUTHORIZATION_FAILED`, which asking again doesn't change. Clusters
+//!   without an authorizer allow everything. Where a broker says what a client may do, operation *n* of
+//!   [`describe_acls`] is bit *n*.
+//! - **Errors of any API.** `UNSUPPORTED_VERSION` also where the cluster has a feature switched off,
+//!   `INVALID_REQUEST`, `UNKNOWN_SERVER_ERROR`. Which codes are worth another try is a property of the code:
+//!   [`is_retriable`](crate::error_code::ErrorCode::is_retriable).
+//! - **Quotas.** `throttle_time_ms` is how long a client that has overdrawn a quota is to keep silent. Since
+//!   Kafka 2.0 the broker answers at once and then reads nothing from the connection for that long; before,
+//!   it held the answer back. Versions that seem to change nothing, such as Heartbeat 2, tell the client
+//!   which of the two it is (KIP-219).
+//! - **Old versions.** Those that "only brokers before 4.0 take" fell to KIP-896. Versions from the table's
+//!   `flexible` on have compact encodings and tagged fields (KIP-482).
 
 macro_rules! messages {
     ($($module:ident: $request:ident;)*) => {

@@ -1,4 +1,5 @@
-//! OffsetDelete: makes a group forget offsets. Goes to the group's coordinator.
+//! OffsetDelete: makes a group forget offsets. Goes to the group's coordinator. Needs Delete on the group and
+//! Read on the topics.
 //!
 //! Sources: KIP-496.
 
@@ -10,15 +11,16 @@ api!(OFFSET_DELETE: OffsetDeleteRequest => OffsetDeleteResponse, versions 0..=0,
 wire! {
     /// Names the offsets to forget.
     pub struct OffsetDeleteRequest {
-        /// The group; `GROUP_ID_NOT_FOUND` if there is none of this name.
+        /// The group; `GROUP_ID_NOT_FOUND` if there is none of this name, `INVALID_GROUP_ID` if it is empty.
         group_id: String,
         /// The topics.
         topics: Vec<OffsetDeleteRequestTopic>,
     }
 
-    /// A topic.
+    /// One topic's partitions.
     pub struct OffsetDeleteRequestTopic {
-        /// The topic's name; `GROUP_SUBSCRIBED_TO_TOPIC` at its partitions while members of the group read it.
+        /// The topic's name; `GROUP_SUBSCRIBED_TO_TOPIC` at its partitions while members of the group read
+        /// it.
         name: String,
         /// Its partitions.
         partitions: Vec<OffsetDeleteRequestPartition>,
@@ -26,16 +28,16 @@ wire! {
 
     /// A partition.
     pub struct OffsetDeleteRequestPartition {
-        /// The partition's number.
+        /// The partition's index; `UNKNOWN_TOPIC_OR_PARTITION` if there is none.
         partition_index: i32,
     }
 
     /// Which offsets are forgotten.
     pub struct OffsetDeleteResponse {
-        /// What concerns the group as a whole: `GROUP_ID_NOT_FOUND`, `GROUP_AUTHORIZATION_FAILED`, `NOT_COORDINATOR`,
-        /// `COORDINATOR_LOAD_IN_PROGRESS`, or `NON_EMPTY_GROUP` if its members are no consumers.
+        /// What concerns the group as a whole: `GROUP_AUTHORIZATION_FAILED`, `NOT_COORDINATOR` and its like,
+        /// `NON_EMPTY_GROUP` if it has members that are no consumers, and what the request's field names.
         error_code: ErrorCode,
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         [ignorable] throttle_time_ms: i32,
         /// The topics; none if the group as a whole has an error.
         topics: Vec<OffsetDeleteResponseTopic>,
@@ -51,10 +53,10 @@ wire! {
 
     /// A partition's result.
     pub struct OffsetDeleteResponsePartition {
-        /// The partition's number.
+        /// The partition's index.
         partition_index: i32,
-        /// `GROUP_SUBSCRIBED_TO_TOPIC`, `UNKNOWN_TOPIC_OR_PARTITION` or `TOPIC_AUTHORIZATION_FAILED`. A partition
-        /// without a commit is no error.
+        /// `GROUP_SUBSCRIBED_TO_TOPIC`, `UNKNOWN_TOPIC_OR_PARTITION` or `TOPIC_AUTHORIZATION_FAILED`. A
+        /// partition without a commit is no error.
         error_code: ErrorCode,
     }
 }

@@ -1,11 +1,14 @@
-//! OffsetFetch: where groups have come to, as OffsetCommit left it.
+//! OffsetFetch: where groups have come to, as OffsetCommit left it. Goes to the groups' coordinator. Needs
+//! Describe on the groups and on the topics; where everything is asked for, other topics are left out.
 //!
-//! Up to version 7 the request is about one group, and `group_id` and `topics` hold it; from 8 on it is about several,
-//! in `groups`, and the answer has the same two forms.
+//! Up to version 7 the request is about one group, and `group_id` and `topics` hold it; from 8 on it is about
+//! several, in `groups`, and the answer has the same two forms. A group that isn't there has committed
+//! nothing, which is no error.
 //!
-//! By version: 0 read from ZooKeeper (Kafka 4.0 removed it); from 2 on null topics ask for everything committed, and
-//! errors of the group stand apart from those of partitions; 5 brings the leader epoch; 7 can insist on offsets that
-//! no open transaction may still change; 9 names the member, for the consumer protocol; 10 names topics by id.
+//! Versions: 0 read from ZooKeeper (only brokers before 4.0 take it); from 2 on null topics ask for
+//! everything committed, and errors of the group stand apart from those of partitions; 5 brings the leader
+//! epoch; 7 can insist on offsets that no open transaction may still change; 9 names the member, for the
+//! consumer protocol; 10 names topics by id.
 //!
 //! Sources: KIP-88 (everything committed), KIP-320 (leader epoch), KIP-447 (stable offsets), KIP-709 (several
 //! groups), KIP-848 (consumer protocol, topic ids), KIP-896 (removed version).
@@ -25,8 +28,9 @@ wire! {
         [..=7, nullable 2..=7] topics: Option<Vec<OffsetFetchRequestTopic>> = Some(Vec::new()),
         /// The groups, from version 8 on.
         [8..] groups: Vec<OffsetFetchRequestGroup>,
-        /// Whether a partition with a commit in an open transaction is answered with `UNSTABLE_OFFSET_COMMIT`, to be
-        /// asked again, instead of the offset before it.
+        /// Whether a partition with a commit in an open transaction is answered with
+        /// `UNSTABLE_OFFSET_COMMIT`, to be asked again, instead of the offset before it. What read-committed
+        /// consumers start from.
         [7..] require_stable: bool,
     }
 
@@ -42,9 +46,11 @@ wire! {
     pub struct OffsetFetchRequestGroup {
         /// The group.
         [8..] group_id: String,
-        /// The member that asks; `UNKNOWN_MEMBER_ID` if the coordinator doesn't have it. Null: no check.
+        /// The member that asks, in a group of the consumer protocol; `UNKNOWN_MEMBER_ID` if the coordinator
+        /// doesn't have it. Null, with epoch -1: no check.
         [9.., ignorable] member_id: Option<String>,
-        /// Its epoch in the consumer protocol; `STALE_MEMBER_EPOCH` if that is over. -1: no check.
+        /// Its epoch; `STALE_MEMBER_EPOCH` if that is over, and the member asks again with the one from its
+        /// next heartbeat. -1: no check. Classic groups check neither.
         [9.., ignorable] member_epoch: i32 = -1,
         /// The topics; null for whatever the group has committed.
         [8..] topics: Option<Vec<OffsetFetchRequestTopics>> = Some(Vec::new()),
@@ -62,11 +68,12 @@ wire! {
 
     /// Committed offsets.
     pub struct OffsetFetchResponse {
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         [3.., ignorable] throttle_time_ms: i32,
         /// The topics, up to version 7.
         [..=7] topics: Vec<OffsetFetchResponseTopic>,
-        /// What concerns the group as a whole, in versions 2 to 7; before, it stands at each partition.
+        /// As [`OffsetFetchResponseGroup::error_code`], in versions 2 to 7; in older ones it stands at each
+        /// partition.
         [2..=7, ignorable] error_code: ErrorCode,
         /// The groups, from version 8 on.
         [8..] groups: Vec<OffsetFetchResponseGroup>,
@@ -82,7 +89,7 @@ wire! {
 
     /// A partition's offset, up to version 7.
     pub struct OffsetFetchResponsePartition {
-        /// The partition's number.
+        /// The partition's index.
         [..=7] partition_index: i32,
         /// The offset of the next record to read; -1 if nothing is committed.
         [..=7] committed_offset: i64,
@@ -90,7 +97,7 @@ wire! {
         [5..=7, ignorable] committed_leader_epoch: i32 = -1,
         /// The text that was committed with it.
         [..=7] metadata: Option<String> = Some(String::new()),
-        /// Why there is no answer, such as `UNSTABLE_OFFSET_COMMIT`. A partition without a commit is no error.
+        /// As [`OffsetFetchResponsePartitions::error_code`].
         [..=7] error_code: ErrorCode,
     }
 
@@ -100,7 +107,9 @@ wire! {
         [8..] group_id: String,
         /// Its topics.
         [8..] topics: Vec<OffsetFetchResponseTopics>,
-        /// What concerns the group as a whole: coordinator, authorization, or the member that asked.
+        /// What concerns the group as a whole: `NOT_COORDINATOR`, `COORDINATOR_NOT_AVAILABLE`,
+        /// `COORDINATOR_LOAD_IN_PROGRESS`, `GROUP_AUTHORIZATION_FAILED`, and what the request's member fields
+        /// name. The group's topics are empty then.
         [8..] error_code: ErrorCode,
     }
 
@@ -116,7 +125,7 @@ wire! {
 
     /// A partition's offset, from version 8 on.
     pub struct OffsetFetchResponsePartitions {
-        /// The partition's number.
+        /// The partition's index.
         [8..] partition_index: i32,
         /// The offset of the next record to read; -1 if nothing is committed.
         [8..] committed_offset: i64,
@@ -124,7 +133,9 @@ wire! {
         [8.., ignorable] committed_leader_epoch: i32 = -1,
         /// The text that was committed with it.
         [8..] metadata: Option<String> = Some(String::new()),
-        /// Why there is no answer, such as `UNSTABLE_OFFSET_COMMIT`. A partition without a commit is no error.
+        /// Why there is no offset: `UNSTABLE_OFFSET_COMMIT`, `UNKNOWN_TOPIC_ID`,
+        /// `TOPIC_AUTHORIZATION_FAILED`. A partition without a commit, even one that doesn't exist, is no
+        /// error.
         [8..] error_code: ErrorCode,
     }
 }

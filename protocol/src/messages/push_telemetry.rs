@@ -1,4 +1,5 @@
-//! PushTelemetry: hands a client's metrics to the broker, as GetTelemetrySubscriptions wants them.
+//! PushTelemetry: hands a client's metrics to the broker, as GetTelemetrySubscriptions wants them. Any broker
+//! takes them. Needs no rights.
 //!
 //! Sources: KIP-714.
 
@@ -15,24 +16,26 @@ wire! {
     pub struct PushTelemetryRequest {
         /// The id that GetTelemetrySubscriptions answered; zero is `INVALID_REQUEST`.
         client_instance_id: Uuid,
-        /// The subscription that this push fulfils; `UNKNOWN_SUBSCRIPTION_ID` if it has changed since.
+        /// The subscription that this push fulfils; `UNKNOWN_SUBSCRIPTION_ID` if it has changed since, and
+        /// the client asks for the new one.
         subscription_id: i32,
-        /// Marks the client's last push, which needn't wait for the interval; a second one is `INVALID_REQUEST`.
+        /// Marks the client's last push, which needn't wait for the interval; a second one is
+        /// `INVALID_REQUEST`.
         terminating: bool,
-        /// The codec of `metrics`, by its number in record batches; `UNSUPPORTED_COMPRESSION_TYPE` if the broker
-        /// lacks it.
+        /// The codec of `metrics`, by its number in record batches; `UNSUPPORTED_COMPRESSION_TYPE` if the
+        /// broker lacks it, and the client asks for its subscription again.
         compression_type: i8,
-        /// OpenTelemetry's `MetricsData` version 1 in protobuf, compressed; `TELEMETRY_TOO_LARGE` beyond the broker's
-        /// bound, `INVALID_RECORD` if the receiver can't read it.
+        /// OpenTelemetry's `MetricsData` version 1 in protobuf, compressed; `TELEMETRY_TOO_LARGE` beyond the
+        /// broker's `telemetry.max.bytes`, `INVALID_RECORD` if its receiver fails.
         metrics: Bytes,
     }
 
     /// Whether the broker took the metrics.
     pub struct PushTelemetryResponse {
-        /// How long a quota delays the client, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
-        /// `THROTTLING_QUOTA_EXCEEDED` for a push before its time, and those that the request's fields name. The client
-        /// drops what it pushed in any case.
+        /// `THROTTLING_QUOTA_EXCEEDED` for a push before its time, and those that the request's fields name.
+        /// The client drops what it pushed in any case.
         error_code: ErrorCode,
     }
 }

@@ -1,6 +1,7 @@
-//! RenewDelegationToken: lets a token live longer. Only its owner and its renewers may; any broker passes it on.
+//! RenewDelegationToken: lets a token live longer. Goes to the controller. Only the token's owner and its
+//! renewers may.
 //!
-//! By version: 0, which Kafka 4.0 removed, looks like 1; 2 is flexible.
+//! Versions: 0, which only brokers before 4.0 take, looks like 1; 2 is flexible.
 //!
 //! Sources: KIP-48 (delegation tokens), KIP-896 (removed version).
 
@@ -18,20 +19,20 @@ wire! {
     pub struct RenewDelegationTokenRequest {
         /// The token's HMAC; `DELEGATION_TOKEN_NOT_FOUND` if no token has it.
         hmac: Secret,
-        /// Milliseconds from now; negative for `delegation.token.expiry.time.ms`. Never beyond the token's last
-        /// moment.
+        /// Milliseconds from now; 0 and less, and whatever is longer, for the broker's
+        /// `delegation.token.expiry.time.ms`. Never beyond the token's last moment.
         renew_period_ms: i64,
     }
 
     /// The token's new end.
     pub struct RenewDelegationTokenResponse {
-        /// `DELEGATION_TOKEN_EXPIRED`, `DELEGATION_TOKEN_OWNER_MISMATCH` if the client is neither owner nor renewer,
-        /// `DELEGATION_TOKEN_AUTH_DISABLED`, `DELEGATION_TOKEN_REQUEST_NOT_ALLOWED` on a connection without
-        /// authentication or with a token itself.
+        /// `DELEGATION_TOKEN_EXPIRED`, `DELEGATION_TOKEN_OWNER_MISMATCH` if the client is neither owner nor
+        /// renewer, `DELEGATION_TOKEN_AUTH_DISABLED`, `DELEGATION_TOKEN_REQUEST_NOT_ALLOWED` on a connection
+        /// without authentication or authenticated by a token itself, and what the request's field names.
         error_code: ErrorCode,
         /// When it ends now, in milliseconds since 1970.
         expiry_timestamp_ms: i64,
-        /// How long the quota holds the client back, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Tokens are [`Secret`]s: with PLAIN and OAUTHBEARER the client's is the credential itself.
 //!
-//! By version: 1 brings the session's lifetime, by whose end the client must have authenticated again.
+//! Versions: 1 brings the session's lifetime, by whose end the client must have authenticated again, as the
+//! same principal and with the same mechanism; 2 is flexible.
 //!
 //! Sources: KIP-152 (the API), KIP-368 (authentication again on a living connection).
 
@@ -14,19 +15,22 @@ api!(SASL_AUTHENTICATE: SaslAuthenticateRequest => SaslAuthenticateResponse, ver
 wire! {
     /// The client's next token.
     pub struct SaslAuthenticateRequest {
-        /// The token; `SASL_AUTHENTICATION_FAILED` if the broker doesn't take it, `ILLEGAL_SASL_STATE` if none is due.
+        /// The token; `SASL_AUTHENTICATION_FAILED` if the broker doesn't take it, `ILLEGAL_SASL_STATE` if
+        /// none is due.
         auth_bytes: Secret,
     }
 
     /// The broker's next token.
     pub struct SaslAuthenticateResponse {
-        /// Whether the exchange goes on, or is complete; the broker closes the connection after an error.
+        /// `SASL_AUTHENTICATION_FAILED` is final with these credentials; the broker closes the connection
+        /// after any error.
         error_code: ErrorCode,
-        /// What the broker says about an error.
+        /// What the broker says about an error, without a hint whether the user or the password was wrong.
         error_message: Option<String> = Some(String::new()),
-        /// The token, which the mechanism may want to check even if it is the last.
+        /// The token, which the mechanism may want to check even if it is the last; empty where it has none.
         auth_bytes: Secret,
-        /// Milliseconds until the broker closes the connection unless the client authenticates again; 0: never.
+        /// Milliseconds until the broker closes the connection unless the client authenticates again; 0:
+        /// never, or the exchange isn't over yet.
         [1.., ignorable] session_lifetime_ms: i64,
     }
 }

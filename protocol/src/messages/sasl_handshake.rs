@@ -1,9 +1,10 @@
-//! SaslHandshake: chooses the SASL mechanism, before anything else but ApiVersions on a connection.
+//! SaslHandshake: chooses the SASL mechanism, before anything else but ApiVersions on a connection; and again
+//! on a living one, to authenticate anew.
 //!
-//! After version 0 the mechanism's tokens follow as bare length-prefixed bytes without headers; after version 1 they
-//! travel in SaslAuthenticate. The API never became flexible.
+//! After version 0 the mechanism's tokens follow as bare length-prefixed bytes without headers; after version
+//! 1 they travel in SaslAuthenticate. The API never became flexible.
 //!
-//! Sources: KIP-43 (mechanisms), KIP-152 (version 1 and SaslAuthenticate).
+//! Sources: KIP-43 (mechanisms), KIP-152 (version 1 and SaslAuthenticate), KIP-368 (authentication again).
 
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
@@ -14,7 +15,8 @@ api!(SASL_HANDSHAKE: SaslHandshakeRequest => SaslHandshakeResponse, versions 0..
 wire! {
     /// Chooses a mechanism.
     pub struct SaslHandshakeRequest {
-        /// The mechanism, such as `SCRAM-SHA-256`; `UNSUPPORTED_SASL_MECHANISM` if the listener doesn't have it.
+        /// The mechanism, such as `SCRAM-SHA-256`; `UNSUPPORTED_SASL_MECHANISM` if the listener doesn't have
+        /// it, and the broker closes the connection after that answer.
         mechanism: String,
     }
 

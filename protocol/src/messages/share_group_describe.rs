@@ -1,7 +1,8 @@
-//! ShareGroupDescribe: the state of share groups and of their members. Goes to the groups' coordinator.
+//! ShareGroupDescribe: the state of share groups and of their members. Goes to the groups' coordinator. Needs
+//! Describe on the groups and on all topics that their members fetch from.
 //!
-//! Versions: 0 was an early access in Kafka 3.9 and 4.0, and no other broker takes it, so it is never negotiated; 1 is
-//! the first lasting one.
+//! Versions: 0 was the early access of Kafka 4.0, and no other broker takes it, so it is never negotiated; 1
+//! is the first lasting one.
 //!
 //! Sources: KIP-932, KIP-430 (authorized operations).
 
@@ -25,7 +26,7 @@ wire! {
 
     /// The groups.
     pub struct ShareGroupDescribeResponse {
-        /// How long a quota delays the client, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
         /// The groups.
         groups: Vec<DescribedGroup>,
@@ -33,11 +34,12 @@ wire! {
 
     /// A group, or why there is none.
     pub struct DescribedGroup {
-        /// `GROUP_ID_NOT_FOUND`, also for a group of another type; `NOT_COORDINATOR`, `COORDINATOR_NOT_AVAILABLE`,
-        /// `COORDINATOR_LOAD_IN_PROGRESS`, `INVALID_GROUP_ID`, `GROUP_AUTHORIZATION_FAILED`, and
-        /// `TOPIC_AUTHORIZATION_FAILED` if the client mayn't see a topic of the group.
+        /// `GROUP_ID_NOT_FOUND`, also for a group of another type; `NOT_COORDINATOR`,
+        /// `COORDINATOR_NOT_AVAILABLE`, `COORDINATOR_LOAD_IN_PROGRESS`, `INVALID_GROUP_ID`,
+        /// `GROUP_AUTHORIZATION_FAILED`, and `TOPIC_AUTHORIZATION_FAILED` if the client mayn't see a topic of
+        /// the group.
         error_code: ErrorCode,
-        /// The same in words.
+        /// The error in words, meant for people.
         error_message: Option<String>,
         /// The group's id.
         group_id: String,
@@ -51,7 +53,8 @@ wire! {
         assignor_name: String,
         /// The members.
         members: Vec<Member>,
-        /// A bit for each allowed operation on the group; `i32::MIN` where it wasn't asked for.
+        /// What the client may do with the group, bit *n* for operation *n* of
+        /// [`describe_acls`](super::describe_acls); `i32::MIN` where it wasn't asked for.
         authorized_operations: i32 = i32::MIN,
     }
 

@@ -1,4 +1,6 @@
-//! StreamsGroupDescribe: the state of streams groups, their topologies and members. Goes to the groups' coordinator.
+//! StreamsGroupDescribe: the state of streams groups, their topologies and members. Goes to the groups'
+//! coordinator. Needs Describe on the groups and on all topics of their topologies. `UNSUPPORTED_VERSION`
+//! where the cluster has streams groups switched off.
 //!
 //! Sources: KIP-1071, KIP-430 (authorized operations).
 
@@ -21,7 +23,7 @@ wire! {
 
     /// The groups.
     pub struct StreamsGroupDescribeResponse {
-        /// How long a quota delays the client, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
         /// The groups.
         groups: Vec<DescribedGroup>,
@@ -29,16 +31,16 @@ wire! {
 
     /// A group, or why there is none.
     pub struct DescribedGroup {
-        /// `GROUP_ID_NOT_FOUND`, also for a group of another type; `NOT_COORDINATOR`, `COORDINATOR_NOT_AVAILABLE`,
-        /// `COORDINATOR_LOAD_IN_PROGRESS`, `INVALID_GROUP_ID`, `GROUP_AUTHORIZATION_FAILED`, and
-        /// `TOPIC_AUTHORIZATION_FAILED` if the client mayn't see a topic of the group.
+        /// `GROUP_ID_NOT_FOUND`, also for a group of another type; `INVALID_GROUP_ID` if empty,
+        /// `NOT_COORDINATOR` and its like, `GROUP_AUTHORIZATION_FAILED`, and `TOPIC_AUTHORIZATION_FAILED` if
+        /// the client mayn't see a topic of the group.
         error_code: ErrorCode,
-        /// The same in words.
+        /// The error in words, meant for people.
         error_message: Option<String>,
         /// The group's id.
         group_id: String,
-        /// `Empty`, `NotReady` (topics are missing or don't fit), `Assigning`, `Reconciling`, `Stable` or `Dead`; empty
-        /// with an error.
+        /// `Empty`, `NotReady` (topics are missing or don't fit), `Assigning`, `Reconciling`, `Stable` or
+        /// `Dead`; empty with an error.
         group_state: String,
         /// Counts the changes of members, topology and topics.
         group_epoch: i32,
@@ -48,7 +50,8 @@ wire! {
         topology: Option<Topology>,
         /// The members.
         members: Vec<Member>,
-        /// A bit for each allowed operation on the group; `i32::MIN` where it wasn't asked for.
+        /// What the client may do with the group, bit *n* for operation *n* of
+        /// [`describe_acls`](super::describe_acls); `i32::MIN` where it wasn't asked for.
         authorized_operations: i32 = i32::MIN,
     }
 
@@ -56,7 +59,8 @@ wire! {
     pub struct Topology {
         /// The epoch that the members gave it.
         epoch: i32,
-        /// Its parts, with patterns resolved and partitions counted; null while source topics are missing or don't fit.
+        /// Its parts, with patterns resolved and partitions counted; null while source topics are missing or
+        /// don't fit.
         subtopologies: Option<Vec<Subtopology>>,
     }
 

@@ -1,8 +1,15 @@
-//! StreamsGroupHeartbeat: joins a streams group, stays in it, leaves it, and learns which tasks to run.
+//! StreamsGroupHeartbeat: joins a streams group, stays in it, leaves it, and learns which tasks to run. Goes
+//! to the group's coordinator. Needs Read on the group and Describe on the topology's topics; Create, on the
+//! cluster or on them, for the internal topics that are missing.
 //!
-//! The member tells the coordinator its topology; the coordinator creates the internal topics and assigns tasks: a task
-//! is a partition of a subtopology. The member makes up its own id. What hasn't changed since the last heartbeat is
-//! null, in both directions; a member that joins sends everything.
+//! The member tells the coordinator its topology; the coordinator creates the internal topics and assigns
+//! tasks: a task is a partition of a subtopology. The member makes up its own id. What hasn't changed since
+//! the last heartbeat is null, in both directions; a member that joins sends everything.
+//! `UNSUPPORTED_VERSION` where the cluster has streams groups switched off.
+//!
+//! Kafka 4.3 answers `INVALID_REQUEST` to what the protocol foresees but its coordinator can't do yet: static
+//! members, task offsets, warm-up tasks reported by a member, patterns of source topics, and another topology
+//! than the group has.
 //!
 //! Sources: KIP-1071.
 
@@ -17,27 +24,33 @@ api!(
 wire! {
     /// A sign of life, with what has changed at the member.
     pub struct StreamsGroupHeartbeatRequest {
-        /// The group, which is the `application.id`; at another broker than its coordinator `NOT_COORDINATOR`.
+        /// The group, which is the `application.id`, created by the first that joins; `INVALID_REQUEST` if
+        /// empty, `GROUP_ID_NOT_FOUND` if it is of another type.
         group_id: String,
-        /// The id that the member gave itself for as long as it lives; `UNKNOWN_MEMBER_ID` if the coordinator has
-        /// removed it.
+        /// The id that the member gave itself for as long as it lives; `INVALID_REQUEST` if empty,
+        /// `UNKNOWN_MEMBER_ID` if the coordinator has removed it.
         member_id: String,
-        /// 0 to join, -1 to leave, -2 for a static member that comes back soon, else the epoch from the last answer;
-        /// one that isn't the member's is answered with `FENCED_MEMBER_EPOCH`.
+        /// 0 to join, -1 to leave, -2 for a static member that comes back soon, else the epoch from the last
+        /// answer; one that is neither the member's nor, as after a lost answer, the one before is answered
+        /// with `FENCED_MEMBER_EPOCH`.
         member_epoch: i32,
-        /// The newest `endpoint_information_epoch` that the member has seen; a newer one makes the answer carry
-        /// everybody's endpoints.
+        /// The `endpoint_information_epoch` of the last answer; if the group's is another by now, the answer
+        /// carries everybody's endpoints.
         endpoint_information_epoch: i32,
         /// The `group.instance.id` of a static member; `UNRELEASED_INSTANCE_ID` while another member has it.
         instance_id: Option<String>,
         /// `client.rack`, where it is set.
         rack_id: Option<String>,
-        /// Milliseconds the coordinator waits for the member to give up tasks; then it removes it. -1: unchanged.
+        /// Milliseconds the coordinator waits for the member to give up tasks; then it removes it. -1:
+        /// unchanged, in a join `INVALID_REQUEST`.
         rebalance_timeout_ms: i32 = -1,
-        /// What the application does, sent only when joining; the group takes it over if it has none.
-        /// `STREAMS_INVALID_TOPOLOGY` if it contradicts itself.
+        /// What the application does, sent only when joining (else, or if null then, `INVALID_REQUEST`); the
+        /// group takes it over if it has none. `STREAMS_INVALID_TOPOLOGY` if a name is illegal or Kafka's
+        /// own, or a changelog topic asks for a number of partitions; `TOPIC_AUTHORIZATION_FAILED` if a topic
+        /// may not be described.
         topology: Option<Topology>,
-        /// The active tasks that the member has now.
+        /// The active tasks that the member has now; empty in a join. Of the three kinds of tasks all are
+        /// given or none; `INVALID_REQUEST` otherwise, and for a task that the topology doesn't have.
         active_tasks: Option<Vec<TaskIds>>,
         /// The standby tasks that the member has now.
         standby_tasks: Option<Vec<TaskIds>>,
@@ -59,8 +72,7 @@ wire! {
 
     /// What the application does, as far as the coordinator has to know.
     pub struct Topology {
-        /// Counts the application's topologies. A lower one than the group's gives status 0 or
-        /// `STREAMS_TOPOLOGY_FENCED`; a higher one, or other contents under the same, `STREAMS_INVALID_TOPOLOGY_EPOCH`.
+        /// Counts the application's topologies. A lower one than the group's gives status 0.
         epoch: i32,
         /// The parts that share no state and no topic other than repartition topics.
         subtopologies: Vec<Subtopology>,
@@ -94,8 +106,7 @@ wire! {
         repartition_source_topics: Vec<i16>,
     }
 
-    /// A topic that the coordinator creates; `TOPIC_AUTHORIZATION_FAILED` or `CLUSTER_AUTHORIZATION_FAILED` where the
-    /// client may not have it created.
+    /// A topic that the coordinator creates; where the client may not have it created, status 3 says so.
     pub struct TopicInfo {
         /// The topic's name.
         name: String,
@@ -143,19 +154,21 @@ wire! {
 
     /// What the coordinator wants of the member.
     pub struct StreamsGroupHeartbeatResponse {
-        /// How long a quota delays the client, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
-        /// `COORDINATOR_LOAD_IN_PROGRESS` and `COORDINATOR_NOT_AVAILABLE` pass; `GROUP_ID_NOT_FOUND`,
-        /// `GROUP_MAX_SIZE_REACHED`, `GROUP_AUTHORIZATION_FAILED` and `INVALID_REQUEST` don't; and those that the
-        /// request's fields name.
+        /// `NOT_COORDINATOR` and its like pass; after `UNKNOWN_MEMBER_ID` and `FENCED_MEMBER_EPOCH` the
+        /// member joins anew; `GROUP_MAX_SIZE_REACHED` (`group.streams.max.size`),
+        /// `GROUP_AUTHORIZATION_FAILED` and what else the request's fields name is final. Reserved and not
+        /// sent by Kafka 4.3: `STREAMS_INVALID_TOPOLOGY_EPOCH`, `STREAMS_TOPOLOGY_FENCED`.
         error_code: ErrorCode,
-        /// The same in words.
+        /// The error in words, meant for people.
         error_message: Option<String>,
         /// The member's id.
         member_id: String,
         /// The epoch for the next heartbeat.
         member_epoch: i32,
-        /// Milliseconds until the next heartbeat.
+        /// After how many milliseconds the next heartbeat is due; without any for
+        /// `group.streams.session.timeout.ms` the member is removed.
         heartbeat_interval_ms: i32,
         /// How far a warm-up task may lag behind to count as caught up, in offsets.
         acceptable_recovery_lag: i32,
@@ -163,15 +176,16 @@ wire! {
         task_offset_interval_ms: i32,
         /// What keeps the group from working; each comes again until it is over.
         status: Option<Vec<Status>> = Some(Vec::new()),
-        /// The active tasks to have.
+        /// The active tasks to have; null if all three kinds are as before.
         active_tasks: Option<Vec<TaskIds>>,
-        /// The standby tasks to have.
+        /// The standby tasks to have; null with `active_tasks`.
         standby_tasks: Option<Vec<TaskIds>>,
-        /// The warm-up tasks to have.
+        /// The warm-up tasks to have; null with `active_tasks`.
         warmup_tasks: Option<Vec<TaskIds>>,
         /// The epoch of the endpoints, for the next heartbeat.
         endpoint_information_epoch: i32,
-        /// Which instance has which partitions' state, for queries.
+        /// Which instance has which partitions' state, for queries; null if the member's epoch of the
+        /// endpoints is the newest.
         partitions_by_user_endpoint: Option<Vec<EndpointToPartitions>>,
     }
 
@@ -187,9 +201,9 @@ wire! {
 
     /// Something that the member has to know of the group.
     pub struct Status {
-        /// 0 the member's topology is older than the group's; 1 source topics are missing; 2 partition numbers don't
-        /// fit together; 3 internal topics are missing, and the coordinator tries to create them; 4 a member asked
-        /// all to shut down; 5 the assignment comes later.
+        /// 0 the member's topology is older than the group's; 1 source topics are missing; 2 partition
+        /// numbers don't fit together; 3 internal topics are missing, and the coordinator tries to create
+        /// them; 4 a member asked all to shut down; 5 the assignment comes later.
         status_code: i8,
         /// The same in words, with the topics that it is about.
         status_detail: String,

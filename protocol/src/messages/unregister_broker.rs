@@ -1,5 +1,5 @@
-//! UnregisterBroker: makes the cluster forget a broker that is gone for good. Goes to the controller; brokers pass it
-//! on.
+//! UnregisterBroker: makes the cluster forget a broker that is gone for good. Goes to the controller. Needs
+//! Alter on the cluster.
 //!
 //! Sources: KIP-631 (registration of brokers).
 
@@ -17,11 +17,11 @@ wire! {
 
     /// Whether the broker is forgotten.
     pub struct UnregisterBrokerResponse {
-        /// How long a quota delays the client, in milliseconds.
+        /// Milliseconds that a quota asks the client to keep silent; 0 for none.
         throttle_time_ms: i32,
-        /// `BROKER_ID_NOT_REGISTERED`, `CLUSTER_AUTHORIZATION_FAILED`, `NOT_CONTROLLER`, `REQUEST_TIMED_OUT`.
+        /// `CLUSTER_AUTHORIZATION_FAILED`, `REQUEST_TIMED_OUT`, and what the request's field names.
         error_code: ErrorCode,
-        /// The same in words.
+        /// The error in words, meant for people.
         error_message: Option<String> = Some(String::new()),
     }
 }
