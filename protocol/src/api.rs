@@ -1,6 +1,6 @@
 //! API keys and what ties a request to its response.
 
-use std::fmt;
+use core::fmt;
 
 use crate::wire::{Message, VersionRange};
 

@@ -7,7 +7,7 @@
 //!
 //! Sources: `org.apache.kafka.common.protocol.Errors` of Kafka 4.3 (codes, texts, which are retriable).
 
-use std::fmt;
+use core::fmt;
 
 /// An error code of the protocol; [`ErrorCode::NONE`] says success.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -106,7 +106,7 @@ impl fmt::Debug for ErrorCode {
     }
 }
 
-impl std::error::Error for ErrorCode {}
+impl core::error::Error for ErrorCode {}
 
 codes! {
     UNKNOWN_SERVER_ERROR = -1, Final, "The server experienced an unexpected error when processing the request.";

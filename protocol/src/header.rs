@@ -2,6 +2,9 @@
 //!
 //! Sources: RequestHeader.json and ResponseHeader.json; KIP-482 (header versions), KIP-511 (ApiVersions exception).
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
 use bytes::Bytes;
 
 use crate::api::{Api, Request, Response};

@@ -19,11 +19,35 @@
 //! assert!(answer.api_keys.is_empty());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # What hostile bytes can do
+//!
+//! Give a typed error that names the field and the offset, or a value; never a panic. A message that was cut off or
+//! damaged takes at most twice its frame and 64 KiB of memory to decode. A frame that was made to take memory, out of
+//! nothing but the smallest elements there are, takes at most 74 bytes for each of its own: so the length of frames is to
+//! be bounded by whoever reads them from a socket. Decompression streams, and stops at a limit of the caller's.
+//!
+//! # Features
+//!
+//! `std` and everything below it is on by default. Without `std` the crate needs `alloc` alone.
+//! - `fast-crc`: CRC-32C by the processor's instruction, else by tables;
+//! - `gzip`, `snappy`, `lz4`, `zstd`: codecs of record batches, in Rust; a batch of a codec that is off is an error of its
+//!   own. `zstd-simd`, off by default, makes zstd faster and the build longer;
+//! - `reflect`, off by default: field tables as data.
+//!
+//! # What may change
+//!
+//! Kafka adds fields, APIs, codecs and error codes with each release. So structures are made with
+//! `..Default::default()`, which every one of them has; keys and error codes are open numbers with names; and enums that
+//! may grow are `#[non_exhaustive]`. Of other crates' types only [`bytes::Bytes`] is part of this one's interface.
+
+#![cfg_attr(not(any(test, feature = "std")), no_std)]
 
 extern crate alloc;
 
 pub mod api;
 pub mod compression;
+mod crc32c;
 pub mod error_code;
 pub mod header;
 pub mod messages;

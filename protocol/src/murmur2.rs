@@ -4,7 +4,7 @@
 //! Sources: KIP-794 (the default partitioner); the algorithm is Austin Appleby's MurmurHash2, seed
 //! `0x9747b28c`.
 
-use std::num::NonZeroU32;
+use core::num::NonZeroU32;
 
 const SEED: u32 = 0x9747_b28c;
 const M: u32 = 0x5bd1_e995;

@@ -2,7 +2,11 @@
 //!
 //! Behind the feature `reflect`, so that a plain client doesn't pay for it.
 
-use std::fmt;
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
 
 use bytes::Bytes;
 

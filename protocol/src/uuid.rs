@@ -1,6 +1,6 @@
 //! Kafka's UUIDs: topic ids, member ids, directory ids (KIP-516).
 
-use std::fmt;
+use core::fmt;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -30,7 +30,7 @@ impl fmt::Display for Uuid {
             };
             *byte = ALPHABET[(group & 0x3f) as usize];
         }
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        f.write_str(core::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -45,7 +45,7 @@ impl fmt::Debug for Uuid {
 #[error("a Kafka UUID is 22 characters of URL-safe base64")]
 pub struct InvalidUuid;
 
-impl std::str::FromStr for Uuid {
+impl core::str::FromStr for Uuid {
     type Err = InvalidUuid;
 
     fn from_str(text: &str) -> Result<Self, InvalidUuid> {

@@ -6,6 +6,8 @@
 //!
 //! Sources: KIP-98 (records), KIP-482 (compact fields and tags).
 
+use alloc::vec::Vec;
+
 /// The most bytes a 32 bit varint takes.
 pub const MAX_VARINT_LEN: usize = 5;
 

@@ -1,5 +1,7 @@
 //! [`Decompressor`]: compressed bytes to plain ones, piece by piece, within a limit.
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use super::{Compression, CompressionError};
@@ -127,8 +129,8 @@ impl Decompressor {
     }
 }
 
-impl std::fmt::Debug for Decompressor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for Decompressor {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Decompressor")
             .field("codec", &self.codec)
             .field("limit", &self.limit)

@@ -1,5 +1,7 @@
 //! [`Compressor`]: one codec at one level, with its tables and its output buffer kept from batch to batch.
 
+use alloc::vec::Vec;
+
 use super::{Compression, CompressionError, CompressionLevel};
 
 /// Compresses batches, one after the other.
@@ -24,7 +26,7 @@ impl Compressor {
             #[cfg(feature = "gzip")]
             Compression::Gzip => Encoder::Gzip(super::gzip::Encoder::new(level.level())),
             #[cfg(feature = "snappy")]
-            Compression::Snappy => Encoder::Snappy(Box::new(super::snappy::Encoder::new())),
+            Compression::Snappy => Encoder::Snappy(alloc::boxed::Box::new(super::snappy::Encoder::new())),
             #[cfg(feature = "lz4")]
             Compression::Lz4 => Encoder::Lz4(super::lz4::Encoder::new()),
             #[cfg(feature = "zstd")]
@@ -76,8 +78,8 @@ impl Compressor {
     }
 }
 
-impl std::fmt::Debug for Compressor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Compressor").field("level", &self.level).finish_non_exhaustive()
     }
 }
@@ -87,7 +89,7 @@ enum Encoder {
     #[cfg(feature = "gzip")]
     Gzip(super::gzip::Encoder),
     #[cfg(feature = "snappy")]
-    Snappy(Box<super::snappy::Encoder>),
+    Snappy(alloc::boxed::Box<super::snappy::Encoder>),
     #[cfg(feature = "lz4")]
     Lz4(super::lz4::Encoder),
     #[cfg(feature = "zstd")]

@@ -1,5 +1,7 @@
 //! gzip: one member is written, one or more are read (RFC 1952 §2.2).
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
 

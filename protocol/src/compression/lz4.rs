@@ -1,9 +1,11 @@
 //! LZ4 frames. Blocks are independent of each other, both in what is written and in what is read: Kafka's own
 //! reader refuses linked blocks, so that no broker has ever stored any.
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
+use core::hash::Hasher;
 use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size};
-use std::hash::Hasher;
 use twox_hash::XxHash32;
 
 use super::decode::{Piece, Stop};

@@ -14,9 +14,9 @@
 //!
 //! Sources: KIP-57 (lz4 framing), KIP-110 (zstd), KIP-390 (levels).
 
-use std::fmt;
-use std::ops::RangeInclusive;
-use std::str::FromStr;
+use core::fmt;
+use core::ops::RangeInclusive;
+use core::str::FromStr;
 
 mod decode;
 mod encode;

@@ -1,6 +1,8 @@
 //! Snappy, in the framing of xerial's Java library: a header, then chunks of a big-endian length and a raw
 //! Snappy block each. Raw blocks without that framing are read too, as other clients have written them.
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use super::decode::{Piece, Stop};

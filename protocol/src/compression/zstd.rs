@@ -3,6 +3,9 @@
 //! Frames that cannot hold much are decoded straight into the output. Larger ones stream through a window, so
 //! that the output can be taken piece by piece.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use std::io::{Cursor, Read};
 
 use bytes::Bytes;

@@ -12,6 +12,9 @@
 //!
 //! Sources: KIP-98 (transactions), KIP-588 (`PRODUCER_FENCED`), KIP-890 (brokers check and add).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -7,6 +7,9 @@
 //!
 //! Sources: KIP-853, KIP-1186 (early answer).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
 use crate::wire::{api, wire};

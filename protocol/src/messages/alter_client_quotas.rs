@@ -6,6 +6,9 @@
 //!
 //! Sources: KIP-546 (the API), KIP-599 (`controller_mutation_rate`), KIP-612 (addresses).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::wire::{api, wire};
 
 // Kafka calls two structures `EntryData`; each keeps that name on the wire's side and gets its own on this one.
@@ -56,6 +59,8 @@ wire! {
 }
 
 mod request {
+    use alloc::vec::Vec;
+
     use super::{EntityData, OpData};
     use crate::wire::wire;
 
@@ -71,6 +76,9 @@ mod request {
 }
 
 mod response {
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
     use super::EntityData;
     use crate::error_code::ErrorCode;
     use crate::wire::wire;

@@ -10,6 +10,9 @@
 //!
 //! Sources: KIP-133 (the API), KIP-339 (what to use instead).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -7,6 +7,9 @@
 //!
 //! Sources: KIP-455 (the API), KIP-860 (replication factor kept).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

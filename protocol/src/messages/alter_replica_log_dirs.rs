@@ -8,6 +8,9 @@
 //!
 //! Sources: KIP-113 (the API), KIP-896 (removed version), KIP-1066 (cordoned directories).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -7,6 +7,9 @@
 //!
 //! Sources: KIP-554.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use crate::error_code::ErrorCode;

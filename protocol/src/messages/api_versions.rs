@@ -15,6 +15,9 @@
 //! Sources: KIP-35, KIP-511 (client name, fallback), KIP-584 (features), KAFKA-17011 (level 0), KAFKA-18659
 //! (Produce).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use crate::error_code::ErrorCode;

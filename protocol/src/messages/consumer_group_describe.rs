@@ -7,6 +7,9 @@
 //!
 //! Sources: KIP-848 (the consumer protocol), KIP-430 (authorized operations), KIP-1099 (member type).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
 use crate::wire::{api, wire};

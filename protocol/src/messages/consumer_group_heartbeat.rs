@@ -12,6 +12,9 @@
 //!
 //! Sources: KIP-848 (the consumer protocol), KIP-1082 (the member makes its id).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
 use crate::wire::{api, wire};

@@ -12,7 +12,11 @@
 //!
 //! Sources: KIP-429 (owned partitions), KIP-792 (generation), KIP-881 (rack).
 
-use std::collections::HashMap;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use alloc::collections::BTreeMap;
 
 use bytes::Bytes;
 
@@ -68,7 +72,7 @@ impl ConsumerProtocolSubscription {
 impl TopicPartition {
     /// Gathers single partitions by topic; topics, and partitions within each, stay in order of first appearance.
     pub fn group<'a>(partitions: impl IntoIterator<Item = (&'a str, i32)>) -> Vec<TopicPartition> {
-        let mut places = HashMap::new();
+        let mut places = BTreeMap::new();
         let mut topics: Vec<TopicPartition> = Vec::new();
         for (topic, partition) in partitions {
             let place = *places.entry(topic).or_insert_with(|| {

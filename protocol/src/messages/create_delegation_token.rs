@@ -10,6 +10,9 @@
 //!
 //! Sources: KIP-48 (delegation tokens), KIP-373 (other owners), KIP-896 (removed version).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{Secret, api, wire};
 

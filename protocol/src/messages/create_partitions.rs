@@ -7,6 +7,9 @@
 //!
 //! Sources: KIP-195 (the API), KIP-599 (quota).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -11,6 +11,9 @@
 //! Sources: KIP-4, KIP-464 (broker defaults), KIP-516 (topic ids), KIP-525 (answered configuration), KIP-599
 //! (quota).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
 use crate::wire::{api, wire};

@@ -5,6 +5,9 @@
 //!
 //! Sources: KIP-229.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -9,6 +9,9 @@
 //!
 //! Sources: KIP-4, KIP-322 (`TOPIC_DELETION_DISABLED`), KIP-516 (topic ids), KIP-599 (quota).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
 use crate::wire::{api, wire};

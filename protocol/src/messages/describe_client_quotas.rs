@@ -8,6 +8,9 @@
 //!
 //! Sources: KIP-546 (the API), KIP-612 (addresses).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

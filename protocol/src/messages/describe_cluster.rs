@@ -5,6 +5,9 @@
 //!
 //! Sources: KIP-700, KIP-430 (authorized operations), KIP-919 (controllers), KIP-1073 (fenced brokers).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

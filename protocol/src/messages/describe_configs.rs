@@ -11,6 +11,9 @@
 //! Sources: KIP-133 (the API), KIP-226 (sources and synonyms), KIP-412 (loggers), KIP-569 (types,
 //! documentation), KIP-714 (client metrics), KIP-848 (groups), KIP-896 (removed version).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -8,6 +8,9 @@
 //!
 //! Sources: KIP-48 (delegation tokens), KIP-373 (who asked; DescribeTokens), KIP-896 (removed version).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{Secret, api, wire};
 

@@ -10,6 +10,9 @@
 //! Sources: KIP-40 (the API), KIP-430 (authorized operations), KIP-345 (static members), KIP-1043 (groups not
 //! found).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use crate::error_code::ErrorCode;

@@ -8,6 +8,9 @@
 //! Sources: KIP-113 (the API), KIP-784 (error of the whole), KIP-827 (disk size), KIP-1066 (cordoned
 //! directories), KIP-896 (removed version).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

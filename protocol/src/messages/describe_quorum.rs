@@ -6,6 +6,9 @@
 //!
 //! Sources: KIP-595 (KRaft), KIP-836 (replicas' times), KIP-853 (directory ids, listeners).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
 use crate::wire::{api, wire};
@@ -72,6 +75,9 @@ wire! {
 }
 
 mod request {
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
     use crate::wire::wire;
 
     wire! {
@@ -92,6 +98,9 @@ mod request {
 }
 
 mod response {
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
     use super::ReplicaState;
     use crate::error_code::ErrorCode;
     use crate::wire::wire;

@@ -5,6 +5,9 @@
 //!
 //! Sources: KIP-932, KIP-1226 (lag).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
 use crate::wire::{api, wire};

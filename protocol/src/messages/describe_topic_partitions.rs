@@ -7,6 +7,9 @@
 //!
 //! Sources: KIP-966.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
 use crate::wire::{BrokerIds, api, wire};

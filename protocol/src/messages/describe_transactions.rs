@@ -3,6 +3,9 @@
 //!
 //! Sources: KIP-664.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

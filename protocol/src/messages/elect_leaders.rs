@@ -7,6 +7,9 @@
 //!
 //! Sources: KIP-183 (preferred replicas), KIP-460 (unclean elections).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

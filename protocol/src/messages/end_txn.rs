@@ -12,6 +12,8 @@
 //!
 //! Sources: KIP-98 (transactions), KIP-588 (`PRODUCER_FENCED`), KIP-890 (`TRANSACTION_ABORTABLE`, epochs).
 
+use alloc::string::String;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

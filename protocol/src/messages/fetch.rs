@@ -21,6 +21,9 @@
 //! (tiered storage), KIP-516 (topic ids), KIP-595 (divergence), KIP-853 (directory ids), KIP-903 (replica
 //! epochs), KIP-951 (leader hints), KIP-1166 (high watermark).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use crate::error_code::ErrorCode;

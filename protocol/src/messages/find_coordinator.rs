@@ -13,6 +13,9 @@
 //! Sources: KIP-98 (transactions), KIP-699 (many keys), KIP-890 (transactions, second part), KIP-932 (share
 //! groups).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

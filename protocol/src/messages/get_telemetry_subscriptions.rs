@@ -6,6 +6,9 @@
 //!
 //! Sources: KIP-714.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
 use crate::wire::{api, wire};

@@ -5,6 +5,8 @@
 //!
 //! Sources: KIP-62 (heartbeats beside the poll), KIP-345 (static members).
 
+use alloc::string::String;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

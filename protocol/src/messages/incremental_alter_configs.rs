@@ -10,6 +10,9 @@
 //!
 //! Sources: KIP-339 (the API), KIP-412 (loggers), KIP-714 (client metrics), KIP-848 (groups).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

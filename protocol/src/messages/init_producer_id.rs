@@ -11,6 +11,8 @@
 //! Sources: KIP-98, KIP-360 (going on after errors), KIP-588 (`PRODUCER_FENCED`), KIP-890 (transactions,
 //! second part), KIP-939 (two-phase commit).
 
+use alloc::string::String;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -13,6 +13,9 @@
 //! (protocol type and name), KIP-800 (reason), KIP-814 (skipped assignment), KIP-848 (classic members in
 //! groups of the consumer protocol).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use crate::error_code::ErrorCode;

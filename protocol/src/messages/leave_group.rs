@@ -8,6 +8,9 @@
 //!
 //! Sources: KIP-345 (static members, several at once), KIP-800 (reason).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -6,6 +6,9 @@
 //!
 //! Sources: KIP-714 (client metrics), KIP-1142 (any type).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -6,6 +6,9 @@
 //!
 //! Sources: KIP-40 (the API), KIP-518 (states), KIP-848 (types).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -9,6 +9,9 @@
 //! Sources: KIP-79 (one offset), KIP-98 (isolation), KIP-207 (`OFFSET_NOT_AVAILABLE`), KIP-320 (epochs),
 //! KIP-405, KIP-734, KIP-1005, KIP-1023 (special timestamps), KIP-1075 (deadline).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -5,6 +5,9 @@
 //!
 //! Sources: KIP-664 (the API), KIP-994 (duration), KIP-1152 (pattern).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -14,6 +14,9 @@
 //! KIP-361 (no creation by asking), KIP-430 (authorized operations), KIP-516 (topic ids), KIP-700
 //! (DescribeCluster), KIP-1102 (rebootstrap).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
 use crate::wire::{BrokerIds, api, wire};

@@ -13,6 +13,9 @@
 //! Sources: KIP-211 (retention is the broker's affair), KIP-320 (leader epoch), KIP-345 (static members),
 //! KIP-848 (consumer protocol, topic ids), KIP-896 (removed versions), KIP-1251 (older epochs).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
 use crate::wire::{api, wire};

@@ -13,6 +13,9 @@
 //! Sources: KIP-88 (everything committed), KIP-320 (leader epoch), KIP-447 (stable offsets), KIP-709 (several
 //! groups), KIP-848 (consumer protocol, topic ids), KIP-896 (removed version).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
 use crate::wire::{api, wire};

@@ -8,6 +8,9 @@
 //!
 //! Sources: KIP-101 (epochs in place of high watermarks), KIP-279 (the answered epoch), KIP-320 (consumers).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -20,6 +20,9 @@
 //! (`KAFKA_STORAGE_ERROR`), KIP-360 (no more `UNKNOWN_PRODUCER_ID`), KIP-467 (record errors), KIP-516 (topic
 //! ids), KIP-890 (transactions, second part), KIP-951 (leader hints), KAFKA-18659 (announced versions).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use crate::error_code::ErrorCode;

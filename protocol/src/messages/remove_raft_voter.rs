@@ -3,6 +3,8 @@
 //!
 //! Sources: KIP-853.
 
+use alloc::string::String;
+
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
 use crate::wire::{api, wire};

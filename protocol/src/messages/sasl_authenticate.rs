@@ -7,6 +7,8 @@
 //!
 //! Sources: KIP-152 (the API), KIP-368 (authentication again on a living connection).
 
+use alloc::string::String;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{Secret, api, wire};
 

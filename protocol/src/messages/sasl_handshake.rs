@@ -6,6 +6,9 @@
 //!
 //! Sources: KIP-43 (mechanisms), KIP-152 (version 1 and SaslAuthenticate), KIP-368 (authentication again).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -7,6 +7,9 @@
 //!
 //! Sources: KIP-932, KIP-1222 (renewed locks).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
 use crate::wire::{api, wire};

@@ -13,6 +13,9 @@
 //!
 //! Sources: KIP-932, KIP-1206 (strict bound), KIP-1222 (renewed locks).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use crate::error_code::ErrorCode;

@@ -6,6 +6,9 @@
 //!
 //! Sources: KIP-932, KIP-430 (authorized operations).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
 use crate::wire::{api, wire};

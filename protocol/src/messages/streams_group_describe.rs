@@ -4,6 +4,9 @@
 //!
 //! Sources: KIP-1071, KIP-430 (authorized operations).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -13,6 +13,9 @@
 //!
 //! Sources: KIP-1071.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

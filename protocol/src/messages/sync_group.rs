@@ -9,6 +9,9 @@
 //!
 //! Sources: KIP-345 (static members), KIP-559 (protocol type and name).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use crate::error_code::ErrorCode;

@@ -13,6 +13,9 @@
 //! Sources: KIP-98 (transactions), KIP-320 (leader epoch), KIP-447 (fenced members), KIP-890 (transaction
 //! version 2).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

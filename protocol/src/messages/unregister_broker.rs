@@ -3,6 +3,8 @@
 //!
 //! Sources: KIP-631 (registration of brokers).
 
+use alloc::string::String;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

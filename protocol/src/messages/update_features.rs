@@ -6,6 +6,9 @@
 //!
 //! Sources: KIP-584 (feature levels), KIP-778 (kinds of change, dry run), KIP-1022 (one result for all).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -11,6 +11,9 @@
 //! Sources: KIP-98 (transactions), KIP-664 (hanging transactions), KIP-896 (removed version), KIP-1228
 //! (transaction version).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::error_code::ErrorCode;
 use crate::wire::{api, wire};
 

@@ -132,7 +132,7 @@ impl RecordBatch {
     /// # Errors
     /// [`RecordErrorKind::Crc`] when they differ.
     pub fn verify_crc(&self) -> Result<(), RecordError> {
-        let computed = crc32c::crc32c(&self.bytes[ATTRIBUTES_AT..]);
+        let computed = crate::crc32c::crc32c(&self.bytes[ATTRIBUTES_AT..]);
         let stored = self.header.crc;
         if computed == stored { Ok(()) } else { Err(self.error(RecordErrorKind::Crc { stored, computed })) }
     }

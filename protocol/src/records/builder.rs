@@ -3,6 +3,9 @@
 //! Each byte of a record is copied once, into the batch's buffer, behind room for the header. Sealing fills
 //! in the header; only a codec moves the records again. Nothing is allocated per record.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use super::header::{BATCH_HEADER_LEN, NO_TIMESTAMP};
 use super::record::Header;
 use super::sealed::{SealOptions, SealedBatch};
@@ -254,7 +257,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     #[inline]
     fn advance(&mut self, len: usize) {
-        self.out = &mut std::mem::take(&mut self.out)[len..];
+        self.out = &mut core::mem::take(&mut self.out)[len..];
     }
 
     #[inline]

@@ -1,5 +1,8 @@
 //! [`BatchCursor`]: the records of one batch, one at a time, at the caller's pace.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use super::error::{RecordError, RecordErrorKind, RecordFault};

@@ -1,8 +1,9 @@
 //! A record: as slices that borrow ([`RecordRef`]) or as one reference-counted slice of its buffer
 //! ([`Record`]).
 
-use std::borrow::Cow;
-use std::fmt;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use core::fmt;
 
 use bytes::Bytes;
 

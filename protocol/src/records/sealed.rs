@@ -1,5 +1,7 @@
 //! [`SealedBatch`]: a finished batch on its way to a broker, perhaps more than once.
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use super::batch::RecordBatch;
@@ -157,7 +159,7 @@ impl SealedBatch {
             return;
         }
         let ProducerState { producer_id, producer_epoch, base_sequence } = producer;
-        let mut buffer = match std::mem::take(&mut self.buffer).try_into_mut() {
+        let mut buffer = match core::mem::take(&mut self.buffer).try_into_mut() {
             Ok(buffer) => Vec::from(buffer),
             Err(shared) => shared[..self.len].to_vec(),
         };
@@ -192,7 +194,7 @@ fn write_header(batch: &mut [u8], header: &BatchHeader) -> u32 {
     if let Some(bytes) = batch.first_chunk_mut() {
         header.write(bytes);
     }
-    let crc = crc32c::crc32c(&batch[ATTRIBUTES_AT..]);
+    let crc = crate::crc32c::crc32c(&batch[ATTRIBUTES_AT..]);
     batch[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
     crc
 }

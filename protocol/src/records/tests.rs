@@ -54,7 +54,7 @@ fn altered(batch: &RecordBatch, alter: impl FnOnce(&mut Vec<u8>)) -> RecordBatch
     alter(&mut bytes);
     let length = (bytes.len() - BATCH_LENGTH_OFFSET) as u32;
     bytes[8..12].copy_from_slice(&length.to_be_bytes());
-    let crc = crc32c::crc32c(&bytes[21..]);
+    let crc = crate::crc32c::crc32c(&bytes[21..]);
     bytes[17..21].copy_from_slice(&crc.to_be_bytes());
     Batches::new(bytes.into()).next().expect("a batch").expect("a header")
 }
