@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
+use xtask::bench::{self, Figure};
 use xtask::gates::{self, Selection};
 use xtask::kafka::{self, Cluster, Jit, standing};
 use xtask::{bans, quickstart};
@@ -11,6 +12,7 @@ const HELP: &str = "\
 cargo xtask test [--fast] [--suite NAME]                      every gate in order, or one of them
 cargo xtask quickstart [--records N] [--version V]            the quick start example on a real Kafka
 cargo xtask conformance [-- ARGUMENTS]                        Kafka's schemas and bytes against ours
+cargo xtask bench [--count]                                   Ottla next to other clients: times, or instructions
 cargo xtask bans                                              dependencies, licences, sources
 cargo xtask kafka up [--version V] [--nodes N] [--full-jit]   start a real Kafka and print its bootstrap list
 cargo xtask kafka down [ID]                                   stop what `up` started: one cluster or all
@@ -44,6 +46,15 @@ fn run() -> Outcome {
         Some("conformance") => {
             let passed = arguments.raw_args()?.map(|word| word.string()).collect::<Result<Vec<_>, _>>()?;
             Ok(gates::conformance(passed.strip_prefix(&["--".to_owned()][..]).unwrap_or(&passed))?)
+        }
+        Some("bench") => {
+            let count = match arguments.next()? {
+                Some(Long("count")) => true,
+                Some(other) => return Err(other.unexpected().into()),
+                None => false,
+            };
+            finished(&mut arguments)?;
+            Ok(bench::run(if count { Figure::Instructions } else { Figure::Time })?)
         }
         Some("bans") => {
             finished(&mut arguments)?;
