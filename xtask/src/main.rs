@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use lexopt::prelude::*;
 use xtask::gates::{self, Selection};
 use xtask::kafka::{self, Cluster, Jit, standing};
-use xtask::{bans, quickstart};
+use xtask::{bans, quickstart, schema};
 
 const HELP: &str = "\
 cargo xtask test [--fast] [--suite NAME]                      every gate in order, or one of them
 cargo xtask quickstart [--records N] [--version V]            the quick start example on a real Kafka
 cargo xtask conformance [-- ARGUMENTS]                        Kafka's schemas and bytes against ours
+cargo xtask schema [--version V]                              our message tables against a Kafka version's schemas
 cargo xtask bans                                              dependencies, licences, sources
 cargo xtask kafka up [--version V] [--nodes N] [--full-jit]   start a real Kafka and print its bootstrap list
 cargo xtask kafka down [ID]                                   stop what `up` started: one cluster or all
@@ -45,6 +46,7 @@ fn run() -> Outcome {
             let passed = arguments.raw_args()?.map(|word| word.string()).collect::<Result<Vec<_>, _>>()?;
             Ok(gates::conformance(passed.strip_prefix(&["--".to_owned()][..]).unwrap_or(&passed))?)
         }
+        Some("schema") => run_schema(&mut arguments),
         Some("bans") => {
             finished(&mut arguments)?;
             Ok(bans::check()?)
@@ -79,6 +81,17 @@ fn run_quickstart(arguments: &mut lexopt::Parser) -> Outcome {
         }
     }
     Ok(quickstart::run(&version, records.as_deref())?)
+}
+
+fn run_schema(arguments: &mut lexopt::Parser) -> Outcome {
+    let mut version = None;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("version") => version = Some(arguments.value()?.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(schema::run(version.as_deref())?)
 }
 
 fn kafka_up(arguments: &mut lexopt::Parser) -> Outcome {
