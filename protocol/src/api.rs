@@ -168,6 +168,37 @@ impl Api {
         let common = self.negotiable.intersect(broker);
         (!common.is_empty()).then_some(common.max)
     }
+
+    /// The newest version to send from within a transaction, to a broker that announces `broker` in a cluster whose feature
+    /// `transaction.version` is finalized at `transaction_version` (0 where it isn't finalized at all).
+    ///
+    /// KIP-890 changed what some versions mean, not only their bytes. From Produce 12 and TxnOffsetCommit 5 on, the broker
+    /// adds partitions and groups to the transaction by itself, and from EndTxn 5 on each transaction ends with a new
+    /// epoch. A broker announces these versions before its cluster works so, and there a client has to stay below them and
+    /// to send AddPartitionsToTxn and AddOffsetsToTxn; from `transaction.version` 2 on it doesn't send those, so that an
+    /// older version than these would leave the transaction without its partitions. `None` in such a case, as where no
+    /// version is common.
+    ///
+    /// For every other API this is [`Api::negotiate`]. The answer holds for one transaction: its kind is decided at its
+    /// start, whatever the cluster finalizes meanwhile.
+    pub fn negotiate_in_transaction(&self, broker: VersionRange, transaction_version: i16) -> Option<i16> {
+        match self.first_of_transaction_version_2() {
+            Some(first) if transaction_version >= 2 => {
+                self.negotiate(broker).filter(|version| *version >= first)
+            }
+            Some(first) => self.negotiate(broker.intersect(VersionRange::new(0, first - 1))),
+            None => self.negotiate(broker),
+        }
+    }
+
+    /// The first version that belongs to transactions of `transaction.version` 2 and newer alone.
+    const fn first_of_transaction_version_2(&self) -> Option<i16> {
+        match self.key {
+            ApiKey::PRODUCE => Some(12),
+            ApiKey::TXN_OFFSET_COMMIT | ApiKey::END_TXN => Some(5),
+            _ => None,
+        }
+    }
 }
 
 /// A message that a client sends.
@@ -188,7 +219,10 @@ pub trait Response: Message {
 mod tests {
     use super::*;
     use crate::messages::add_partitions_to_txn::AddPartitionsToTxnRequest;
+    use crate::messages::end_txn::EndTxnRequest;
     use crate::messages::init_producer_id::InitProducerIdRequest;
+    use crate::messages::produce::ProduceRequest;
+    use crate::messages::txn_offset_commit::TxnOffsetCommitRequest;
 
     #[test]
     fn the_newest_common_version_is_negotiated_but_never_an_unstable_one() {
@@ -206,5 +240,42 @@ mod tests {
         assert_eq!((api.versions, api.negotiable), (VersionRange::new(0, 5), VersionRange::new(0, 3)));
         assert_eq!(api.negotiate(VersionRange::new(0, 5)), Some(3));
         assert_eq!(api.negotiate(VersionRange::new(4, 5)), None);
+    }
+
+    #[test]
+    fn transactions_before_transaction_version_2_stay_below_the_versions_that_belong_to_it() {
+        let new = VersionRange::new(0, i16::MAX);
+        for (api, capped, newest) in
+            [(ProduceRequest::API, 11, 13), (TxnOffsetCommitRequest::API, 4, 5), (EndTxnRequest::API, 4, 5)]
+        {
+            assert_eq!(api.negotiate(new), Some(newest), "{}", api.key);
+            for before in [-1, 0, 1] {
+                assert_eq!(api.negotiate_in_transaction(new, before), Some(capped), "{}", api.key);
+            }
+            for since in [2, 3, i16::MAX] {
+                assert_eq!(api.negotiate_in_transaction(new, since), Some(newest), "{}", api.key);
+            }
+        }
+    }
+
+    #[test]
+    fn a_broker_too_old_for_a_kind_of_transaction_has_no_version_for_it() {
+        let api = ProduceRequest::API;
+        assert_eq!(api.negotiate_in_transaction(VersionRange::new(3, 9), 0), Some(9));
+        assert_eq!(api.negotiate_in_transaction(VersionRange::new(3, 12), 2), Some(12));
+        assert_eq!(api.negotiate_in_transaction(VersionRange::new(3, 11), 2), None);
+        assert_eq!(api.negotiate_in_transaction(VersionRange::new(12, 13), 1), None);
+        assert_eq!(api.negotiate_in_transaction(VersionRange::NONE, 0), None);
+        assert_eq!(EndTxnRequest::API.negotiate_in_transaction(VersionRange::new(0, 4), 2), None);
+    }
+
+    #[test]
+    fn other_apis_are_negotiated_in_a_transaction_as_elsewhere() {
+        let new = VersionRange::new(0, i16::MAX);
+        for transaction_version in [0, 2] {
+            for api in [AddPartitionsToTxnRequest::API, InitProducerIdRequest::API] {
+                assert_eq!(api.negotiate_in_transaction(new, transaction_version), api.negotiate(new));
+            }
+        }
     }
 }

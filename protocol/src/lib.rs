@@ -6,7 +6,9 @@
 //! - [`messages`]: requests and responses, a file for each API;
 //! - [`header`]: frames, and the ApiVersions exception;
 //! - [`records`]: record batches; [`compression`]: their codecs; [`murmur2`]: the hash behind the partitioner;
-//! - [`error_code`]: Kafka's error codes as an open table.
+//! - [`error_code`]: Kafka's error codes as an open table;
+//! - [`sasl`]: the payloads of SaslAuthenticate; [`telemetry`]: those of PushTelemetry; [`topic_name`]: what a topic may be
+//!   called.
 //!
 //! ```
 //! use ottla_protocol::header::{decode_response, encode_request};
@@ -55,6 +57,9 @@ pub mod murmur2;
 pub mod records;
 #[cfg(feature = "reflect")]
 pub mod reflect;
+pub mod sasl;
+pub mod telemetry;
+pub mod topic_name;
 pub mod uuid;
 pub mod varint;
 pub mod wire;

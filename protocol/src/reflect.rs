@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::api::{Api, Request, Response};
 use crate::error_code::ErrorCode;
 use crate::uuid::Uuid;
-use crate::wire::{DecodeError, EncodeError, FieldSpec, Message, Reader, UnknownTags, Writer};
+use crate::wire::{DecodeError, EncodeError, FieldSpec, Message, Reader, UnknownTags, VersionRange, Writer};
 
 /// The type of a field, as Kafka's schemas name it.
 #[derive(Debug, Clone, Copy)]
@@ -276,6 +276,10 @@ impl<T: Reflect> Reflect for Option<Vec<T>> {
 pub struct DynMessage {
     /// Name and rows.
     pub table: TableRef,
+    /// The versions whose bytes the table knows.
+    pub versions: VersionRange,
+    /// The first flexible version; [`i16::MAX`] where none is.
+    pub flexible_from: i16,
     /// The message's size in memory in bytes, without what it points to.
     pub size: usize,
     decode: fn(&mut Reader<'_>) -> Result<Value, DecodeError>,
@@ -286,15 +290,22 @@ pub struct DynMessage {
 type EncodeValue = fn(Value, &mut Writer) -> Result<Result<(), EncodeError>, Mismatch>;
 
 impl DynMessage {
-    /// The handle of `T`.
-    pub const fn of<T: Table>() -> Self {
+    /// The handle of `T`, which has these versions.
+    pub const fn of<T: Table>(versions: VersionRange, flexible_from: i16) -> Self {
         DynMessage {
             table: TableRef { name: T::NAME, fields: T::FIELDS },
+            versions,
+            flexible_from,
             size: size_of::<T>(),
             decode: |reader| reader.message::<T>().map(|message| message.to_value()),
             check: |reader| reader.message::<T>().map(drop),
             encode: |value, writer| T::from_value(value).map(|message| writer.message(&message)),
         }
+    }
+
+    /// Whether `version` is flexible.
+    pub const fn flexible(&self, version: i16) -> bool {
+        version >= self.flexible_from
     }
 
     /// Decodes a body, which must be used up.
@@ -351,7 +362,12 @@ impl DynApi {
         R: Request + Table,
         R::Response: Response + Table,
     {
-        DynApi { api: R::API, request: DynMessage::of::<R>(), response: DynMessage::of::<R::Response>() }
+        let Api { versions, flexible_from, .. } = R::API;
+        DynApi {
+            api: R::API,
+            request: DynMessage::of::<R>(versions, flexible_from),
+            response: DynMessage::of::<R::Response>(versions, flexible_from),
+        }
     }
 }
 

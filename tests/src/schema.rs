@@ -1,14 +1,33 @@
-//! Kafka's own schemas (`common/message/*.json`), read from a `kafka-clients` jar.
+//! Kafka's own schemas (`common/message/*.json`), read from a `kafka-clients` jar, and our field tables held against them.
+//!
+//! [`compare`] says what differs, [`exclusions`] what isn't compared and why; `cargo xtask schema` prints it and
+//! `tests/schema.rs` demands that it is nothing. [`Schemas::of`] fetches a version's jar by Maven.
 //!
 //! Sources: the schemas' `README.md` in Kafka's sources, which defines their fields and defaults.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ottla_protocol::wire::VersionRange;
 use serde_json::Value as Json;
+
+pub use compare::{Difference, Report, compare};
+pub use tables::{Api, Other, Tables};
+
+mod compare;
+pub mod exclusions;
+mod tables;
+
+/// The version whose schemas the tables follow.
+pub const NEWEST: &str = "4.3.0";
+
+/// The last Kafka that still speaks the versions which 4.0 dropped.
+pub const BEFORE_4: &str = "3.9.1";
+
+/// The environment variable that names a folder which holds `kafka-clients-<version>.jar`.
+pub const JARS_VARIABLE: &str = "OTTLA_KAFKA_JARS";
 
 /// The schemas of one Kafka version, by message name.
 #[derive(Debug)]
@@ -18,11 +37,15 @@ pub struct Schemas {
     schemas: BTreeMap<String, Schema>,
 }
 
-/// A message or blob.
-#[derive(Debug)]
+/// A message, header or blob.
+#[derive(Debug, Clone)]
 pub struct Schema {
-    /// The API's key; blobs have none.
+    /// The API's key; blobs and headers have none.
     pub api_key: Option<i16>,
+    /// Who takes such a request: `broker`, `controller`.
+    pub listeners: Vec<String>,
+    /// Whether Kafka may still change the newest version.
+    pub newest_is_unstable: bool,
     /// The versions that this Kafka speaks.
     pub versions: VersionRange,
     /// The flexible ones among them.
@@ -32,7 +55,7 @@ pub struct Schema {
 }
 
 /// A field of a message or structure.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Field {
     /// The name, in camel case with an upper-case first letter.
     pub name: String,
@@ -48,11 +71,23 @@ pub struct Field {
     pub default: Option<String>,
     /// Whether a value may be left out silently in a version without the field.
     pub ignorable: bool,
+    /// Whether the field is the key, or a part of it, by which the list around it is a map.
+    pub map_key: bool,
+    /// The flexible versions, where they are other than the message's.
+    pub flexible: Option<VersionRange>,
     /// The fields of the structure that the type names.
     pub fields: Vec<Field>,
 }
 
 impl Schemas {
+    /// The schemas of a version of Kafka: its jar is fetched by Maven, or is in the folder that [`JARS_VARIABLE`] names.
+    ///
+    /// # Errors
+    /// No such version, no network on its first use, or a jar that isn't one.
+    pub fn of(version: &str) -> Result<Self, String> {
+        Schemas::from_jar(&clients_jar(version)?, version)
+    }
+
     /// Reads the schemas in a jar.
     ///
     /// # Errors
@@ -82,6 +117,30 @@ impl Schemas {
     pub fn get(&self, name: &str) -> Option<&Schema> {
         self.schemas.get(name)
     }
+
+    /// The schemas with their names, in the order of these.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Schema)> {
+        self.schemas.iter().map(|(name, schema)| (name.as_str(), schema))
+    }
+
+    /// Puts a schema in the place of the one of that name, or none.
+    pub fn replace(&mut self, name: &str, schema: Option<Schema>) {
+        match schema {
+            Some(schema) => self.schemas.insert(name.to_owned(), schema),
+            None => self.schemas.remove(name),
+        };
+    }
+}
+
+fn clients_jar(version: &str) -> Result<PathBuf, String> {
+    let name = format!("kafka-clients-{version}.jar");
+    if let Some(folder) = std::env::var_os(JARS_VARIABLE) {
+        let jar = Path::new(&folder).join(&name);
+        return if jar.is_file() { Ok(jar) } else { Err(format!("{JARS_VARIABLE}: no {}", jar.display())) };
+    }
+    let class_path = xtask::kafka::class_path(version).map_err(|error| error.to_string())?;
+    let jar = class_path.split(':').map(PathBuf::from).find(|jar| jar.ends_with(&name));
+    jar.ok_or_else(|| format!("no {name} in {class_path}"))
 }
 
 /// Reads one schema.
@@ -94,8 +153,11 @@ pub fn parse(text: &str) -> Result<Schema, String> {
     for common in json["commonStructs"].as_array().into_iter().flatten() {
         structures.insert(text_of(common, "name")?, &common["fields"]);
     }
+    let listeners = json["listeners"].as_array().into_iter().flatten();
     Ok(Schema {
         api_key: json["apiKey"].as_i64().map(|key| key as i16),
+        listeners: listeners.filter_map(|listener| listener.as_str().map(str::to_owned)).collect(),
+        newest_is_unstable: json["latestVersionUnstable"] == true,
         versions: versions(&text_of(&json, "validVersions")?)?,
         flexible: json["flexibleVersions"].as_str().map_or(Ok(VersionRange::NONE), versions)?,
         fields: fields(&json["fields"], &structures)?,
@@ -132,6 +194,8 @@ fn field(json: &Json, structures: &BTreeMap<String, &Json>) -> Result<Field, Str
             other => Some(other.to_string()),
         },
         ignorable: json["ignorable"] == true,
+        map_key: json["mapKey"] == true,
+        flexible: json["flexibleVersions"].as_str().map(versions).transpose()?,
         fields: fields(inner, structures)?,
         name,
         kind,
@@ -206,11 +270,12 @@ mod tests {
             r#"{ "apiKey": 9, "validVersions": "0-1", "flexibleVersions": "1+",
                  "fields": [{ "name": "Inner", "type": "[]Shared", "versions": "1+", "tag": 2, "taggedVersions": "1+" }],
                  "commonStructs": [{ "name": "Shared", "versions": "0+",
-                     "fields": [{ "name": "A", "type": "int8", "versions": "0+", "default": -1 }] }] }"#,
+                     "fields": [{ "name": "A", "type": "int8", "versions": "0+", "default": -1, "mapKey": true }] }] }"#,
         );
         let schema = schema.unwrap();
         assert_eq!((schema.api_key, schema.flexible), (Some(9), VersionRange::new(1, i16::MAX)));
         assert_eq!(schema.fields[0].tag, Some((2, VersionRange::new(1, i16::MAX))));
-        assert_eq!(schema.fields[0].fields[0].default.as_deref(), Some("-1"));
+        let inner = &schema.fields[0].fields[0];
+        assert_eq!((inner.default.as_deref(), inner.map_key, inner.flexible), (Some("-1"), true, None));
     }
 }

@@ -1,4 +1,5 @@
-//! Every field table against Kafka's own schemas, field by field and version by version.
+//! Every field table against Kafka's own schemas, field by field and version by version; and that the comparison notices
+//! what it should, by comparing tables and schemas that were broken on purpose.
 //!
 //! The schemas are those inside the official `kafka-clients` jars, which `xtask` fetches by Maven: 4.3.0 for all versions
 //! that it speaks, 3.9.1 for the older ones that 4.0 dropped. `OTTLA_KAFKA_JARS` may name a folder that holds
@@ -6,319 +7,283 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-use ottla_protocol::reflect::{APIS, BLOBS, FieldRow, Kind, TableRef, Value};
+use ottla_protocol::reflect::{FieldRow, Kind, TableRef, Value};
 use ottla_protocol::wire::VersionRange;
-use ottla_tests::schema::{Field, Schema, Schemas};
+use ottla_tests::schema::exclusions::{EXCLUDED, KEYS, NOT_COMPACT, WITHOUT_SCHEMA};
+use ottla_tests::schema::{BEFORE_4, Field, NEWEST, Schemas, Tables, compare};
 
-const NEWEST: &str = "4.3.0";
-/// The last Kafka that still speaks the versions which 4.0 dropped.
-const BEFORE_4: &str = "3.9.1";
-
-/// What a client that produces, consumes and manages topics needs.
-const REQUIRED: &[&str] = &[
-    "AddOffsetsToTxn",
-    "AddPartitionsToTxn",
-    "AddRaftVoter",
-    "AlterClientQuotas",
-    "AlterConfigs",
-    "AlterPartitionReassignments",
-    "AlterReplicaLogDirs",
-    "AlterShareGroupOffsets",
-    "AlterUserScramCredentials",
-    "ApiVersions",
-    "ConsumerGroupDescribe",
-    "ConsumerGroupHeartbeat",
-    "CreateAcls",
-    "CreateDelegationToken",
-    "CreatePartitions",
-    "CreateTopics",
-    "DeleteAcls",
-    "DeleteGroups",
-    "DeleteRecords",
-    "DeleteShareGroupOffsets",
-    "DeleteTopics",
-    "DescribeAcls",
-    "DescribeClientQuotas",
-    "DescribeCluster",
-    "DescribeConfigs",
-    "DescribeDelegationToken",
-    "DescribeGroups",
-    "DescribeLogDirs",
-    "DescribeProducers",
-    "DescribeQuorum",
-    "DescribeShareGroupOffsets",
-    "DescribeTopicPartitions",
-    "DescribeTransactions",
-    "DescribeUserScramCredentials",
-    "ElectLeaders",
-    "EndTxn",
-    "ExpireDelegationToken",
-    "Fetch",
-    "FindCoordinator",
-    "GetTelemetrySubscriptions",
-    "Heartbeat",
-    "IncrementalAlterConfigs",
-    "InitProducerId",
-    "JoinGroup",
-    "LeaveGroup",
-    "ListConfigResources",
-    "ListGroups",
-    "ListOffsets",
-    "ListPartitionReassignments",
-    "ListTransactions",
-    "Metadata",
-    "OffsetCommit",
-    "OffsetDelete",
-    "OffsetFetch",
-    "OffsetForLeaderEpoch",
-    "Produce",
-    "PushTelemetry",
-    "RemoveRaftVoter",
-    "RenewDelegationToken",
-    "SaslAuthenticate",
-    "SaslHandshake",
-    "ShareAcknowledge",
-    "ShareFetch",
-    "ShareGroupDescribe",
-    "ShareGroupHeartbeat",
-    "StreamsGroupDescribe",
-    "StreamsGroupHeartbeat",
-    "SyncGroup",
-    "TxnOffsetCommit",
-    "UnregisterBroker",
-    "UpdateFeatures",
-    "WriteTxnMarkers",
-];
-
-#[test]
-fn every_required_api_has_a_table_under_its_name() {
-    let missing: Vec<_> =
-        REQUIRED.iter().filter(|name| !APIS.iter().any(|api| api.api.key.name() == Some(name))).collect();
-    assert!(missing.is_empty(), "no table for {missing:?}");
-}
+static BEFORE: LazyLock<Schemas> = LazyLock::new(|| Schemas::of(BEFORE_4).unwrap());
 
 #[test]
 fn every_table_agrees_with_kafkas_schemas_field_by_field() {
-    let newest = schemas(NEWEST);
-    let old = schemas(BEFORE_4);
-    let mut compared = Comparison::default();
-    for api in APIS {
-        for (table, kind) in [(api.request.table, "Request"), (api.response.table, "Response")] {
-            let expected = format!("{}{kind}", api.api.key.name().unwrap_or("?"));
-            compared.equal(table.name, "name", &table.name, &expected.as_str());
-            let Some(now) = newest.get(table.name) else {
-                compared.wrong(table.name, format!("no such schema in {NEWEST}"));
-                continue;
-            };
-            let before = old.get(table.name);
-            compared.equal(table.name, "API key", &Some(api.api.key.0), &now.api_key);
-            let first = before.map_or(now.versions.min, |before| before.versions.min.min(now.versions.min));
-            let versions = VersionRange::new(first, now.versions.max);
-            compared.equal(table.name, "versions", &api.api.versions, &versions);
-            let flexible_from = if now.flexible.is_empty() { i16::MAX } else { now.flexible.min };
-            compared.equal(table.name, "first flexible version", &api.api.flexible_from, &flexible_from);
-            compared.table(table, versions, now, before);
-        }
-    }
-    for blob in BLOBS {
-        let Some(now) = newest.get(blob.table.name) else {
-            compared.wrong(blob.table.name, format!("no such schema in {NEWEST}"));
-            continue;
-        };
-        compared.equal(blob.table.name, "flexible", &now.flexible, &VersionRange::NONE);
-        compared.table(blob.table, now.versions, now, None);
-    }
-    let Comparison { fields, differences } = compared;
-    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
-    assert!(fields > 300, "only {fields} fields were compared");
+    let report = compare(&Tables::ours(), &newest(), Some(&BEFORE));
+    assert!(report.differences.is_empty(), "{report}");
+    assert!(report.messages > 140 && report.fields > 1_000, "{report}");
 }
 
-#[derive(Default)]
-struct Comparison {
-    fields: usize,
-    differences: Vec<String>,
-}
-
-impl Comparison {
-    fn wrong(&mut self, place: &str, what: impl std::fmt::Display) {
-        let line = format!("{place}: {what}");
-        // One line says it for all the versions in which it is so.
-        if !self.differences.contains(&line) {
-            self.differences.push(line);
-        }
+#[test]
+fn every_exclusion_excludes_something() {
+    let newest = newest();
+    let tables = Tables::ours();
+    let there = |name: &str| newest.get(name).is_some();
+    let stale = EXCLUDED
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| !there(name) && !there(&format!("{name}Request")));
+    assert_eq!(stale.collect::<Vec<_>>(), Vec::<&str>::new());
+    for (name, _) in WITHOUT_SCHEMA {
+        assert!(!there(name) && tables.others.iter().any(|other| other.table.name == *name), "{name}");
     }
-
-    fn equal<T: PartialEq + std::fmt::Debug>(&mut self, place: &str, what: &str, ours: &T, kafkas: &T) {
-        if ours != kafkas {
-            self.wrong(place, format!("{what} {ours:?}, Kafka's is {kafkas:?}"));
+    // Each of these has to name a field that is compared; what it says of it, the comparison judges.
+    let places = KEYS.iter().map(|(place, _)| *place).chain(NOT_COMPACT.iter().copied());
+    for place in places {
+        let (message, path) = place.split_once('.').unwrap();
+        let mut table = all_tables(&tables).into_iter().find(|table| table.name == message);
+        for name in path.split('.') {
+            let row = table.and_then(|table| table.fields.iter().find(|row| row.name == name));
+            table = row.map(|row| inside(&row.kind).unwrap_or(TableRef { name: "", fields: &[] }));
         }
-    }
-
-    fn table(&mut self, table: TableRef, versions: VersionRange, now: &Schema, before: Option<&Schema>) {
-        for version in versions.min..=versions.max {
-            let schema = match before {
-                Some(before) if !now.versions.contains(version) => before,
-                _ => now,
-            };
-            self.structure(table, &schema.fields, version, table.name);
-        }
-        let of_all_versions = before.map(|before| before.fields.as_slice());
-        self.constants(table, versions, &now.fields, of_all_versions.unwrap_or_default(), table.name);
-    }
-
-    /// Names, order, types, tags and nulls in one version.
-    fn structure(&mut self, table: TableRef, fields: &[Field], version: i16, path: &str) {
-        let rows: Vec<&FieldRow> =
-            table.fields.iter().filter(|row| row.spec.versions.contains(version)).collect();
-        let fields: Vec<&Field> = fields.iter().filter(|field| field.versions.contains(version)).collect();
-        let tagged = |field: &Field| field.tag.is_some_and(|(_, versions)| versions.contains(version));
-        let ours: Vec<String> =
-            rows.iter().filter(|row| row.spec.tag.is_none()).map(|row| row.name.to_owned()).collect();
-        let kafkas: Vec<String> =
-            fields.iter().filter(|field| !tagged(field)).map(|field| snake_case(&field.name)).collect();
-        if ours != kafkas {
-            self.wrong(path, format!("version {version} has {ours:?}, Kafka's has {kafkas:?}"));
-        }
-        for field in fields {
-            let path = format!("{path}.{}", snake_case(&field.name));
-            let Some(row) = rows.iter().find(|row| row.name == snake_case(&field.name)) else {
-                self.wrong(&path, format!("version {version} lacks it"));
-                continue;
-            };
-            self.fields += 1;
-            let tag = field.tag.filter(|_| tagged(field)).map(|(tag, _)| tag);
-            self.equal(&path, "tag", &row.spec.tag, &tag);
-            let (nullable, kind) = match row.kind {
-                Kind::Nullable(kind) => (row.spec.nullable.contains(version), *kind),
-                kind => (false, kind),
-            };
-            if nullable != field.nullable.contains(version) {
-                self.wrong(
-                    &path,
-                    format!("version {version} allows null: {nullable}, Kafka's: {}", !nullable),
-                );
-            }
-            self.equal(&path, "type", &type_name(&kind), &field.kind.replace("records", "bytes"));
-            if let Some(inner) = structure_of(&kind) {
-                self.structure(inner, &field.fields, version, &path);
-            }
-        }
-    }
-
-    /// Defaults and `ignorable`, which are the same in all versions; Kafka's newest word counts.
-    fn constants(
-        &mut self,
-        table: TableRef,
-        versions: VersionRange,
-        now: &[Field],
-        before: &[Field],
-        path: &str,
-    ) {
-        for row in table.fields {
-            let find =
-                |fields: &'_ [Field]| fields.iter().position(|field| snake_case(&field.name) == row.name);
-            let path = format!("{path}.{}", row.name);
-            let (recent, older) = (find(now).map(|at| &now[at]), find(before).map(|at| &before[at]));
-            let Some(field) = recent.or(older) else {
-                self.wrong(&path, "Kafka has no such field");
-                continue;
-            };
-            let existing = row.spec.versions.intersect(versions);
-            if existing.is_empty() {
-                self.wrong(&path, format!("exists in no version of {versions}"));
-            }
-            // Where every version has the field, there is nothing to leave out.
-            if existing != versions {
-                self.equal(&path, "ignorable", &row.spec.ignorable, &field.ignorable);
-            }
-            let default = (row.default)();
-            if let Err(reason) = same_default(&default, field) {
-                self.wrong(&path, reason);
-            }
-            let kind = if let Kind::Nullable(kind) = row.kind { *kind } else { row.kind };
-            if let Some(inner) = structure_of(&kind) {
-                let older = older.map_or(&[][..], |older| &older.fields);
-                self.constants(inner, existing, recent.map_or(older, |recent| &recent.fields), older, &path);
-            }
-        }
+        assert!(table.is_some(), "{place} names no field");
     }
 }
 
-fn structure_of(kind: &Kind) -> Option<TableRef> {
+#[test]
+fn an_api_that_one_side_lacks_is_reported() {
+    let mut tables = Tables::ours();
+    tables.apis.retain(|api| api.name != "Fetch");
+    let goes = "goes to broker and controller";
+    assert_eq!(
+        differences(&tables, &newest()),
+        [
+            format!("FetchRequest: no table here: API 1, versions 4-18, {goes}"),
+            "FetchResponse: no table here: API 1, versions 4-18, goes to nobody".to_owned(),
+        ]
+    );
+
+    let mut schemas = newest();
+    schemas.replace("SyncGroupRequest", None);
+    assert_eq!(differences(&Tables::ours(), &schemas), ["SyncGroupRequest: Kafka has no such message"]);
+
+    let mut schemas = newest();
+    let mut unheard_of = schemas.get("HeartbeatRequest").unwrap().clone();
+    unheard_of.api_key = Some(93);
+    schemas.replace("UnheardOfRequest", Some(unheard_of.clone()));
+    unheard_of.api_key = None;
+    schemas.replace("UnheardOfBlob", Some(unheard_of));
+    assert_eq!(
+        differences(&Tables::ours(), &schemas),
+        [
+            "UnheardOfBlob: no table here: versions 0-4",
+            "UnheardOfRequest: no table here: API 93, versions 0-4, goes to broker",
+        ]
+    );
+}
+
+#[test]
+fn a_blob_that_one_side_lacks_is_reported() {
+    let mut tables = Tables::ours();
+    tables.others.retain(|other| other.table.name != "EndTxnMarker" && other.table.name != "ResponseHeader");
+    assert_eq!(
+        differences(&tables, &newest()),
+        ["EndTxnMarker: no table here: versions 0", "ResponseHeader: no table here: versions 0-1"]
+    );
+    let mut schemas = newest();
+    schemas.replace("VotersRecord", None);
+    assert_eq!(differences(&Tables::ours(), &schemas), ["VotersRecord: Kafka has no such schema"]);
+}
+
+#[test]
+fn versions_key_and_flexibility_are_compared() {
+    let broken = |change: &dyn Fn(&mut ottla_tests::schema::Schema)| {
+        let mut schemas = newest();
+        let mut schema = schemas.get("HeartbeatRequest").unwrap().clone();
+        change(&mut schema);
+        schemas.replace("HeartbeatRequest", Some(schema));
+        differences(&Tables::ours(), &schemas)
+    };
+    assert_eq!(
+        broken(&|schema| schema.versions.max = 5),
+        ["HeartbeatRequest: versions 0-4 here, 0-5 in Kafka"]
+    );
+    assert_eq!(
+        broken(&|schema| schema.versions.max = 3),
+        ["HeartbeatRequest: versions 0-4 here, 0-3 in Kafka"]
+    );
+    assert_eq!(
+        broken(&|schema| schema.api_key = Some(99)),
+        ["HeartbeatRequest: API key 12 here, 99 in Kafka"]
+    );
+    assert_eq!(
+        broken(&|schema| schema.flexible.min = 3),
+        ["HeartbeatRequest: flexible versions 4 here, 3-4 in Kafka"]
+    );
+    assert_eq!(
+        broken(&|schema| schema.newest_is_unstable = true),
+        ["HeartbeatRequest: version 4 is negotiated, and Kafka may still change it"]
+    );
+}
+
+/// The schema of OffsetCommitRequest with a change to one field.
+fn with_field(path: &[&str], change: impl Fn(&mut Field)) -> Vec<String> {
+    with_fields(|mut fields| {
+        let (last, way) = path.split_last().unwrap();
+        for name in way {
+            let at = fields.iter().position(|field| field.name == *name).unwrap();
+            fields = &mut fields[at].fields;
+        }
+        change(fields.iter_mut().find(|field| field.name == *last).unwrap());
+    })
+}
+
+fn with_fields(change: impl Fn(&mut Vec<Field>)) -> Vec<String> {
+    let mut schemas = newest();
+    let mut schema = schemas.get("OffsetCommitRequest").unwrap().clone();
+    change(&mut schema.fields);
+    schemas.replace("OffsetCommitRequest", Some(schema));
+    differences(&Tables::ours(), &schemas)
+}
+
+#[test]
+fn every_property_of_a_field_is_compared() {
+    let offset = ["Topics", "Partitions", "CommittedOffset"];
+    let told = "OffsetCommitRequest.topics.partitions.committed_offset";
+    assert_eq!(with_field(&offset, |_| {}), Vec::<String>::new());
+    assert_eq!(
+        with_field(&offset, |field| field.kind = "int32".into()),
+        [format!("{told}: type int64 here, int32 in Kafka (version 2-10)")]
+    );
+    assert_eq!(
+        with_field(&offset, |field| field.versions = VersionRange::new(4, 8)),
+        [
+            format!("{told}: exists here, does not exist in Kafka (version 2-3)"),
+            format!("{told}: exists here, does not exist in Kafka (version 9-10)"),
+        ]
+    );
+    assert_eq!(
+        with_field(&offset, |field| field.tag = Some((7, VersionRange::new(9, i16::MAX)))),
+        [format!("{told}: tag none here, 7 in Kafka (version 9-10)")]
+    );
+    assert_eq!(
+        with_field(&offset, |field| field.nullable = VersionRange::new(5, i16::MAX)),
+        [format!("{told}: null is not allowed here, allowed in Kafka (version 5-10)")]
+    );
+    assert_eq!(
+        with_field(&offset, |field| field.default = Some("-7".into())),
+        [format!("{told}: default Int64(0) here, -7 in Kafka")]
+    );
+    assert_eq!(
+        with_field(&offset, |field| field.flexible = Some(VersionRange::NONE)),
+        [format!("{told}: form compact in flexible versions here, never compact in Kafka (version 2-10)")]
+    );
+    assert_eq!(
+        with_field(&["Topics", "Partitions", "CommittedLeaderEpoch"], |field| field.ignorable = false),
+        ["OffsetCommitRequest.topics.partitions.committed_leader_epoch: ignorable true here, false in Kafka"]
+    );
+    assert_eq!(
+        with_field(&["Topics", "Name"], |field| field.map_key = true),
+        ["OffsetCommitRequest.topics: elements are unique by nothing here, name in Kafka"]
+    );
+}
+
+#[test]
+fn a_field_that_one_side_lacks_or_has_elsewhere_is_reported() {
+    assert_eq!(
+        with_fields(|fields| fields.retain(|field| field.name != "GroupInstanceId")),
+        ["OffsetCommitRequest.group_instance_id: exists here, does not exist in Kafka (version 7-10)"]
+    );
+    assert_eq!(
+        with_fields(|fields| {
+            let mut added = fields[0].clone();
+            added.name = "NewerThing".into();
+            added.versions = VersionRange::new(10, i16::MAX);
+            added.nullable = added.versions;
+            added.default = Some("null".into());
+            added.ignorable = true;
+            fields.push(added);
+        }),
+        [
+            "OffsetCommitRequest.newer_thing: missing here: string, versions 10+, null in 10+, default null, ignorable"
+        ]
+    );
+    let swapped = with_fields(|fields| fields.swap(0, 2));
+    let order = "group_id, generation_id_or_member_epoch, member_id";
+    assert!(swapped[0].starts_with(&format!("OffsetCommitRequest: order {order}, ")), "{swapped:?}");
+}
+
+#[test]
+fn a_broken_table_is_reported_as_a_broken_schema_is() {
+    let told = "HeartbeatResponse";
+    assert_eq!(
+        with_rows(&|rows| *rows = rows.split_off(1)),
+        [format!("{told}.throttle_time_ms: missing here: int32, versions 1+, ignorable")]
+    );
+    assert_eq!(
+        with_rows(&|rows| rows[0].name = "throttled"),
+        [
+            format!("{told}.throttle_time_ms: missing here: int32, versions 1+, ignorable"),
+            format!("{told}.throttled: Kafka has no such field (here in versions 1+)"),
+        ]
+    );
+    assert_eq!(
+        with_rows(&|rows| rows.swap(0, 1)),
+        [format!(
+            "{told}: order error_code, throttle_time_ms here, throttle_time_ms, error_code in Kafka (version 1-4)"
+        )]
+    );
+    assert_eq!(
+        with_rows(&|rows| rows[0].spec.versions.min = 2),
+        [format!("{told}.throttle_time_ms: does not exist here, exists in Kafka (version 1)")]
+    );
+    assert_eq!(
+        with_rows(&|rows| rows[0].spec.ignorable = false),
+        [format!("{told}.throttle_time_ms: ignorable false here, true in Kafka")]
+    );
+    assert_eq!(
+        with_rows(&|rows| rows[1].kind = Kind::Int32),
+        [format!("{told}.error_code: type int32 here, int16 in Kafka (version 0-4)")]
+    );
+    assert_eq!(
+        with_rows(&|rows| rows[1].default = || Value::Int16(1)),
+        [format!("{told}.error_code: default Int16(1) here, the type's own in Kafka")]
+    );
+    assert_eq!(
+        with_rows(&|rows| rows[0].spec.versions = VersionRange::new(7, 8)),
+        [
+            format!("{told}.throttle_time_ms: does not exist here, exists in Kafka (version 1-4)"),
+            format!("{told}.throttle_time_ms: exists in no version of 0-4 here"),
+        ]
+    );
+}
+
+/// HeartbeatResponse's table with a change to its rows.
+fn with_rows(change: &dyn Fn(&mut Vec<FieldRow>)) -> Vec<String> {
+    let mut tables = Tables::ours();
+    let api = tables.apis.iter_mut().find(|api| api.name == "Heartbeat").unwrap();
+    let mut rows = api.response.fields.to_vec();
+    change(&mut rows);
+    api.response.fields = Vec::leak(rows);
+    differences(&tables, &newest())
+}
+
+fn newest() -> Schemas {
+    Schemas::of(NEWEST).unwrap()
+}
+
+fn differences(tables: &Tables, now: &Schemas) -> Vec<String> {
+    compare(tables, now, Some(&BEFORE)).differences.iter().map(ToString::to_string).collect()
+}
+
+fn all_tables(tables: &Tables) -> Vec<TableRef> {
+    let apis = tables.apis.iter().flat_map(|api| [api.request, api.response]);
+    apis.chain(tables.others.iter().map(|other| other.table)).collect()
+}
+
+fn inside(kind: &Kind) -> Option<TableRef> {
     match kind {
-        Kind::Array(element) => structure_of(element),
+        Kind::Array(inner) | Kind::Nullable(inner) => inside(inner),
         Kind::Struct(table) => Some(*table),
         _ => None,
     }
-}
-
-/// The type as the schemas write it. Records are bytes to a table.
-fn type_name(kind: &Kind) -> String {
-    match kind {
-        Kind::Array(element) => format!("[]{}", type_name(element)),
-        Kind::Struct(table) => table.name.to_owned(),
-        Kind::Nullable(inner) => format!("nullable {}", type_name(inner)),
-        scalar => format!("{scalar:?}").to_lowercase(),
-    }
-}
-
-/// Compares with the default that Kafka's generator takes from a schema.
-fn same_default(ours: &Value, field: &Field) -> Result<(), String> {
-    // The generator makes records null, whatever the schema says.
-    let text = if field.kind == "records" { Some("null") } else { field.default.as_deref() };
-    let same = match ours {
-        Value::Null => text == Some("null"),
-        Value::Bool(value) => *value == text.is_some_and(|text| text == "true"),
-        Value::Int8(value) => Some(i64::from(*value)) == integer(text),
-        Value::Int16(value) => Some(i64::from(*value)) == integer(text),
-        Value::Uint16(value) => Some(i64::from(*value)) == integer(text),
-        Value::Int32(value) => Some(i64::from(*value)) == integer(text),
-        Value::Uint32(value) => Some(i64::from(*value)) == integer(text),
-        Value::Int64(value) => Some(*value) == integer(text),
-        Value::Float64(value) => Ok(*value) == text.unwrap_or("0").parse(),
-        Value::Uuid(value) => value.is_zero() && text.is_none(),
-        Value::String(value) => value == text.unwrap_or("") && text != Some("null"),
-        Value::Bytes(value) => value.is_empty() && text.is_none(),
-        Value::Array(elements) => elements.is_empty() && text.is_none(),
-        Value::Struct(_) => text.is_none(),
-    };
-    if same { Ok(()) } else { Err(format!("default {ours:?}, Kafka's is {text:?}")) }
-}
-
-fn integer(text: Option<&str>) -> Option<i64> {
-    match text {
-        None | Some("") => Some(0),
-        Some(text) => match text.strip_prefix("0x") {
-            Some(digits) => i64::from_str_radix(digits, 16).ok(),
-            None => text.parse().ok(),
-        },
-    }
-}
-
-/// `SessionTimeoutMs` is `session_timeout_ms`, `Enable2Pc` is `enable2_pc`.
-fn snake_case(name: &str) -> String {
-    let mut snake = String::with_capacity(name.len() + 4);
-    for (at, letter) in name.char_indices() {
-        if letter.is_ascii_uppercase() && at > 0 {
-            snake.push('_');
-        }
-        snake.push(letter.to_ascii_lowercase());
-    }
-    snake
-}
-
-fn schemas(version: &str) -> Schemas {
-    Schemas::from_jar(&clients_jar(version), version).unwrap()
-}
-
-fn clients_jar(version: &str) -> PathBuf {
-    let name = format!("kafka-clients-{version}.jar");
-    if let Some(folder) = std::env::var_os("OTTLA_KAFKA_JARS") {
-        return Path::new(&folder).join(name);
-    }
-    let class_path = xtask::kafka::class_path(version).unwrap_or_else(|error| panic!("{error}"));
-    let jar = class_path.split(':').map(PathBuf::from).find(|jar| jar.ends_with(&name));
-    jar.unwrap_or_else(|| panic!("no {name} in {class_path}"))
 }

@@ -17,4 +17,5 @@ pub mod process;
 pub mod purity;
 pub mod quickstart;
 pub mod repo;
+pub mod schema;
 pub mod tools;

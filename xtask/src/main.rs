@@ -6,13 +6,14 @@ use lexopt::prelude::*;
 use xtask::bench::{self, Figure};
 use xtask::gates::{self, Selection};
 use xtask::kafka::{self, Cluster, Jit, standing};
-use xtask::{bans, quickstart};
+use xtask::{bans, quickstart, schema};
 
 const HELP: &str = "\
 cargo xtask test [--fast] [--suite NAME]                      every gate in order, or one of them
 cargo xtask quickstart [--records N] [--version V]            the quick start example on a real Kafka
 cargo xtask conformance [-- ARGUMENTS]                        Kafka's schemas and bytes against ours
 cargo xtask bench [--count]                                   Ottla next to other clients: times, or instructions
+cargo xtask schema [--version V]                              our message tables against a Kafka version's schemas
 cargo xtask bans                                              dependencies, licences, sources
 cargo xtask kafka up [--version V] [--nodes N] [--full-jit]   start a real Kafka and print its bootstrap list
 cargo xtask kafka down [ID]                                   stop what `up` started: one cluster or all
@@ -56,6 +57,7 @@ fn run() -> Outcome {
             finished(&mut arguments)?;
             Ok(bench::run(if count { Figure::Instructions } else { Figure::Time })?)
         }
+        Some("schema") => run_schema(&mut arguments),
         Some("bans") => {
             finished(&mut arguments)?;
             Ok(bans::check()?)
@@ -90,6 +92,17 @@ fn run_quickstart(arguments: &mut lexopt::Parser) -> Outcome {
         }
     }
     Ok(quickstart::run(&version, records.as_deref())?)
+}
+
+fn run_schema(arguments: &mut lexopt::Parser) -> Outcome {
+    let mut version = None;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("version") => version = Some(arguments.value()?.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(schema::run(version.as_deref())?)
 }
 
 fn kafka_up(arguments: &mut lexopt::Parser) -> Outcome {

@@ -1,14 +1,16 @@
 //! The bytes that sticky members add to their subscription: what they had, and since which generation.
 //!
-//! v0 is an array of topics with their partitions; v1 adds the generation behind it. There is no version number: v1 is
-//! tried first. Decoding takes any bytes and never allocates more than a small multiple of their number.
+//! Their field table is the protocol's, [`ottla_protocol::messages::sticky_user_data`]; here they become the assignors' own
+//! partitions, in the order in which the Java client writes them. Decoding takes any bytes and never allocates more than a
+//! small multiple of their number.
 //!
 //! Sources: KIP-54, KIP-341.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::Bytes;
+use ottla_protocol::messages::sticky_user_data::{self, StickyAssignorUserData, TopicAssignment};
 
 use super::{TopicPartition, java_order};
 
@@ -38,43 +40,34 @@ impl StickyUserData {
                 list.push(*partition);
             }
         }
-        let mut bytes = BytesMut::new();
-        bytes.put_u32(topics.len() as u32);
-        for topic in java_order::hash_order(&topics).into_iter().map(|at| topics[at]) {
-            let list = &partitions[topic];
-            bytes.put_u16(topic.len() as u16);
-            bytes.put_slice(topic.as_bytes());
-            bytes.put_u32(list.len() as u32);
-            list.iter().for_each(|&partition| bytes.put_i32(partition));
-        }
-        if let Some(generation) = self.generation_id {
-            bytes.put_i32(generation);
-        }
-        bytes.freeze()
+        let assignment = java_order::hash_order(&topics).into_iter().map(|at| TopicAssignment {
+            topic: topics[at].to_owned(),
+            partitions: partitions.remove(topics[at]).unwrap_or_default(),
+            ..Default::default()
+        });
+        let data = StickyAssignorUserData {
+            previous_assignment: assignment.collect(),
+            generation: self.generation_id.unwrap_or(-1),
+            ..Default::default()
+        };
+        let version = if self.generation_id.is_some() { 1 } else { 0 };
+        // Only texts or lists that the format can't hold are errors; long names are left out above, and memory holds no
+        // list of 2³¹ partitions.
+        sticky_user_data::encode(&data, version).unwrap_or_default()
     }
 
     /// Reads v1, or v0 where the generation is missing; `None` if the bytes are neither.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut input = bytes;
+        let (data, version) = sticky_user_data::decode(&Bytes::copy_from_slice(bytes)).ok()?;
         let mut partitions = Vec::new();
-        for _ in 0..count(&mut input, 2 + 4)? {
-            let length = usize::try_from(input.try_get_i16().ok()?).ok()?;
-            let (name, rest) = input.split_at_checked(length)?;
-            let topic: Arc<str> = Arc::from(str::from_utf8(name).ok()?);
-            input = rest;
-            for _ in 0..count(&mut input, 4)? {
-                let partition = input.try_get_i32().ok()?;
-                partitions.push(TopicPartition { topic: Arc::clone(&topic), partition });
-            }
+        for TopicAssignment { topic, partitions: list, .. } in data.previous_assignment {
+            let topic: Arc<str> = Arc::from(topic);
+            partitions.extend(
+                list.into_iter().map(|partition| TopicPartition { topic: Arc::clone(&topic), partition }),
+            );
         }
-        Some(Self { partitions, generation_id: input.try_get_i32().ok() })
+        Some(Self { partitions, generation_id: (version >= 1).then_some(data.generation) })
     }
-}
-
-/// Reads the number of elements of an array, if that many elements of `min_size` bytes can follow.
-fn count(input: &mut &[u8], min_size: usize) -> Option<usize> {
-    let count = usize::try_from(input.try_get_i32().ok()?).ok()?;
-    (count <= input.len() / min_size).then_some(count)
 }
 
 #[cfg(test)]
@@ -101,18 +94,18 @@ mod tests {
     }
 
     #[test]
-    fn every_proper_prefix_of_v0_is_refused() {
+    fn names_that_no_kafka_string_holds_are_left_out() {
+        let mut data = sample(Some(1));
+        data.partitions.push(TopicPartition::new("x".repeat(32_768), 0));
+        assert_eq!(StickyUserData::decode(&data.encode()), Some(sample(Some(1))));
+    }
+
+    #[test]
+    fn what_is_neither_version_is_refused() {
         let bytes = sample(None).encode();
         for length in 0..bytes.len() {
             assert_eq!(StickyUserData::decode(&bytes[..length]), None, "{length} bytes");
         }
-    }
-
-    #[test]
-    fn counts_beyond_the_input_are_refused() {
-        assert_eq!(StickyUserData::decode(&[0x7f, 0xff, 0xff, 0xff, 0, 1, b't', 0, 0, 0, 0]), None);
         assert_eq!(StickyUserData::decode(&[0xff; 16]), None);
-        assert_eq!(StickyUserData::decode(&[0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 0]), None);
-        assert_eq!(StickyUserData::decode(&[0, 0, 0, 1, 0, 1, 0xff, 0, 0, 0, 0]), None);
     }
 }

@@ -120,11 +120,42 @@ messages! {
     delete_share_group_offsets: DeleteShareGroupOffsetsRequest;
 }
 
-pub mod consumer_protocol;
+macro_rules! blobs {
+    ($($module:ident { $($message:ident: versions $min:literal ..= $max:literal, flexible $flexible:expr;)+ })+) => {
+        $(pub mod $module;)+
 
-/// The field tables that travel inside other messages' byte fields.
+        /// The field tables that travel inside other messages' byte fields and records.
+        #[cfg(feature = "reflect")]
+        pub static BLOBS: &[crate::reflect::DynMessage] = &[
+            $($(crate::reflect::DynMessage::of::<$module::$message>(
+                crate::wire::VersionRange::new($min, $max),
+                $flexible,
+            ),)+)+
+        ];
+    };
+}
+
+/// No version is as new as this.
 #[cfg(feature = "reflect")]
-pub static BLOBS: &[crate::reflect::DynMessage] = &[
-    crate::reflect::DynMessage::of::<consumer_protocol::ConsumerProtocolSubscription>(),
-    crate::reflect::DynMessage::of::<consumer_protocol::ConsumerProtocolAssignment>(),
-];
+const NEVER: i16 = i16::MAX;
+
+blobs! {
+    consumer_protocol {
+        ConsumerProtocolSubscription: versions 0..=3, flexible NEVER;
+        ConsumerProtocolAssignment: versions 0..=3, flexible NEVER;
+    }
+    sticky_user_data {
+        StickyAssignorUserData: versions 0..=1, flexible NEVER;
+    }
+    control_records {
+        ControlRecordTypeSchema: versions 0..=0, flexible NEVER;
+        EndTxnMarker: versions 0..=0, flexible NEVER;
+        LeaderChangeMessage: versions 0..=1, flexible 0;
+        SnapshotHeaderRecord: versions 0..=0, flexible 0;
+        SnapshotFooterRecord: versions 0..=0, flexible 0;
+        KRaftVersionRecord: versions 0..=0, flexible 0;
+    }
+    voters_record {
+        VotersRecord: versions 0..=0, flexible 0;
+    }
+}

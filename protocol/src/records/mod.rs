@@ -43,7 +43,7 @@ pub mod sequence;
 
 pub use batch::{Batches, RecordBatch};
 pub use builder::{AppendError, BatchBuilder, NO_HEADERS, record_size_upper_bound};
-pub use control::ControlRecord;
+pub use control::{ControlError, ControlRecord, ControlRecordType, ControlValue};
 pub use cursor::{BatchCursor, DecodeOptions};
 pub use error::{RecordError, RecordErrorKind, RecordFault};
 pub use header::{

@@ -1,15 +1,16 @@
-//! `primitives`: murmur2 and partitions, CRC-32C, variable-length integers, UUIDs, sequence numbers.
+//! `primitives`: murmur2 and partitions, CRC-32C, variable-length integers, UUIDs, sequence numbers, topic names.
 
 use std::num::NonZeroU32;
 
 use ottla_protocol::murmur2::{murmur2, partition_for_key, to_positive};
 use ottla_protocol::records::sequence;
+use ottla_protocol::topic_name;
 use ottla_protocol::uuid::Uuid;
 use ottla_protocol::varint::{self, VarintError};
 use ottla_tests::vectors::hex;
 use serde_json::Value as Json;
 
-use crate::case::{bytes, int, same, text};
+use crate::case::{bytes, flag, int, same, text};
 use crate::runner::Outcome;
 
 pub(crate) fn judge(case: &Json) -> Outcome {
@@ -27,6 +28,10 @@ pub(crate) fn judge(case: &Json) -> Outcome {
         "read_varlong" => read(case, varint::varlong).into(),
         "uuid" => uuid(case).into(),
         "sequence" => wrapped(case).into(),
+        "topic_name" => {
+            let checked = topic_name::check(text(case, "name"));
+            same(&format!("valid ({checked:?})"), &checked.is_ok(), &flag(case, "valid")).into()
+        }
         kind => Outcome::NotYet(kind.to_owned()),
     }
 }

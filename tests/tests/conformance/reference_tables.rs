@@ -4,11 +4,13 @@ use ottla_protocol::error_code::ErrorCode;
 use serde_json::Value as Json;
 
 use crate::case::{flag, int, same, text};
+use crate::options;
 use crate::runner::Outcome;
 
 pub(crate) fn judge(case: &Json) -> Outcome {
     match text(case, "kind") {
         "error_code" => error_code(case).into(),
+        "config_default" => options::judge(case),
         kind => Outcome::NotYet(kind.to_owned()),
     }
 }

@@ -21,6 +21,8 @@ pub(crate) enum Outcome {
     Failed(String),
     /// What Ottla doesn't have yet.
     NotYet(String),
+    /// An option that Ottla doesn't offer on purpose, with the reason: not judged, and so not passed.
+    NotOffered(String),
 }
 
 impl From<Result<(), String>> for Outcome {
@@ -52,6 +54,7 @@ struct Tally {
     passed: usize,
     failures: Vec<(String, String)>,
     not_yet: BTreeMap<String, usize>,
+    not_offered: BTreeMap<String, usize>,
 }
 
 struct Options {
@@ -77,9 +80,13 @@ pub(crate) fn run(suites: &[Suite<'_>]) -> ExitCode {
         }
     };
     std::panic::set_hook(Box::new(|info| *LAST_PANIC.lock().unwrap() = info.to_string()));
-    println!("{:<20} {:>8} {:>8} {:>18}", "file", "passed", "failed", "not yet supported");
+    println!(
+        "{:<20} {:>8} {:>8} {:>18} {:>12}",
+        "file", "passed", "failed", "not yet supported", "not offered"
+    );
     let mut passed = 0;
     let mut failed = 0;
+    let mut apart: (usize, usize) = (0, 0);
     let mut details = String::new();
     let unknown = unknown_files(&folder, suites);
     let not_judged = unknown
@@ -87,8 +94,12 @@ pub(crate) fn run(suites: &[Suite<'_>]) -> ExitCode {
         .map(|file| Suite { file, judge: |_| Outcome::NotYet("no judge for this file".into()) });
     for suite in suites.iter().copied().chain(not_judged) {
         let Some(tally) = run_suite(suite, &folder, suites, &options) else { continue };
-        let not_yet: usize = tally.not_yet.values().sum();
-        println!("{:<20} {:>8} {:>8} {:>18}", suite.file, tally.passed, tally.failures.len(), not_yet);
+        let sum = |counted: &BTreeMap<String, usize>| counted.values().sum::<usize>();
+        let (not_yet, not_offered) = (sum(&tally.not_yet), sum(&tally.not_offered));
+        let (file, failures) = (suite.file, tally.failures.len());
+        println!("{file:<20} {:>8} {failures:>8} {not_yet:>18} {not_offered:>12}", tally.passed);
+        apart.0 += not_yet;
+        apart.1 += not_offered;
         passed += tally.passed;
         failed += tally.failures.len();
         details += &describe(suite.file, &tally, &options);
@@ -98,16 +109,18 @@ pub(crate) fn run(suites: &[Suite<'_>]) -> ExitCode {
         println!("\n{} holds no vectors", folder.display());
         failed = 1;
     }
-    println!("\n{passed} passed, {failed} failed");
+    let (not_yet, not_offered) = apart;
+    println!("\n{passed} passed, {failed} failed ({not_yet} not yet supported, {not_offered} not offered)");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn describe(file: &str, tally: &Tally, options: &Options) -> String {
     let mut text = String::new();
-    if !tally.not_yet.is_empty() {
-        let what: Vec<String> =
-            tally.not_yet.iter().map(|(what, lines)| format!("{what} ({lines})")).collect();
-        text += &format!("\n{file}, not yet supported: {}\n", what.join(", "));
+    for (title, counted) in [("not yet supported", &tally.not_yet), ("not offered", &tally.not_offered)] {
+        if !counted.is_empty() {
+            let what: Vec<String> = counted.iter().map(|(what, lines)| format!("{what} ({lines})")).collect();
+            text += &format!("\n{file}, {title}: {}\n", what.join(", "));
+        }
     }
     let shown = if options.all { usize::MAX } else { SHOWN };
     if !tally.failures.is_empty() {
@@ -152,6 +165,7 @@ fn run_suite(suite: Suite<'_>, folder: &Path, suites: &[Suite<'_>], options: &Op
             Ok(Outcome::Passed) => tally.passed += 1,
             Ok(Outcome::Failed(reason)) => tally.failures.push((id, reason)),
             Ok(Outcome::NotYet(what)) => *tally.not_yet.entry(what).or_default() += 1,
+            Ok(Outcome::NotOffered(why)) => *tally.not_offered.entry(why).or_default() += 1,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                 tally.failures.push((id, format!("hangs; {} lines after it did not run", names.len())));
                 break;
