@@ -9,6 +9,7 @@
 #![allow(clippy::disallowed_methods)] // A tool that waits for processes reads the clock; it holds no protocol logic.
 
 pub mod bans;
+pub mod fuzz;
 pub mod gates;
 pub mod java;
 pub mod kafka;

@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use lexopt::prelude::*;
 use xtask::gates::{self, Selection};
 use xtask::kafka::{self, Cluster, Jit, standing};
-use xtask::{bans, quickstart};
+use xtask::{bans, fuzz, quickstart};
 
 const HELP: &str = "\
 cargo xtask test [--fast] [--suite NAME]                      every gate in order, or one of them
 cargo xtask quickstart [--records N] [--version V]            the quick start example on a real Kafka
 cargo xtask conformance [-- ARGUMENTS]                        Kafka's schemas and bytes against ours
+cargo xtask fuzz [--seconds N] [--jobs N] [TARGET…]           fuzz targets, all or those that are named
+cargo xtask fuzz seed                                         their first inputs, from Kafka's bytes
 cargo xtask bans                                              dependencies, licences, sources
 cargo xtask kafka up [--version V] [--nodes N] [--full-jit]   start a real Kafka and print its bootstrap list
 cargo xtask kafka down [ID]                                   stop what `up` started: one cluster or all
@@ -45,6 +47,7 @@ fn run() -> Outcome {
             let passed = arguments.raw_args()?.map(|word| word.string()).collect::<Result<Vec<_>, _>>()?;
             Ok(gates::conformance(passed.strip_prefix(&["--".to_owned()][..]).unwrap_or(&passed))?)
         }
+        Some("fuzz") => run_fuzz(&mut arguments),
         Some("bans") => {
             finished(&mut arguments)?;
             Ok(bans::check()?)
@@ -79,6 +82,20 @@ fn run_quickstart(arguments: &mut lexopt::Parser) -> Outcome {
         }
     }
     Ok(quickstart::run(&version, records.as_deref())?)
+}
+
+fn run_fuzz(arguments: &mut lexopt::Parser) -> Outcome {
+    let mut plan = fuzz::Plan::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("seconds") => plan.seconds = arguments.value()?.parse()?,
+            Long("jobs") => plan.jobs = arguments.value()?.parse()?,
+            Value(target) => plan.targets.push(target.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let done = if plan.targets == ["seed"] { fuzz::seed() } else { fuzz::run(&plan) };
+    Ok(done?)
 }
 
 fn kafka_up(arguments: &mut lexopt::Parser) -> Outcome {
