@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod broker;
+pub mod fuzz_seeds;
 pub mod json;
 pub mod memory;
 pub mod schema;

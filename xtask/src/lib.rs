@@ -10,6 +10,7 @@
 
 pub mod bans;
 pub mod bench;
+pub mod fuzz;
 pub mod gates;
 pub mod java;
 pub mod kafka;

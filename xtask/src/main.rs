@@ -6,7 +6,7 @@ use lexopt::prelude::*;
 use xtask::bench::{self, Figure};
 use xtask::gates::{self, Selection};
 use xtask::kafka::{self, Cluster, Jit, standing};
-use xtask::{bans, quickstart, schema};
+use xtask::{bans, fuzz, quickstart, schema};
 
 const HELP: &str = "\
 cargo xtask test [--fast] [--suite NAME]                      every gate in order, or one of them
@@ -14,6 +14,8 @@ cargo xtask quickstart [--records N] [--version V]            the quick start ex
 cargo xtask conformance [-- ARGUMENTS]                        Kafka's schemas and bytes against ours
 cargo xtask bench [--count]                                   Ottla next to other clients: times, or instructions
 cargo xtask schema [--version V]                              our message tables against a Kafka version's schemas
+cargo xtask fuzz [--seconds N] [--jobs N] [TARGET…]           fuzz targets, all or those that are named
+cargo xtask fuzz seed                                         their first inputs, from Kafka's bytes
 cargo xtask bans                                              dependencies, licences, sources
 cargo xtask kafka up [--version V] [--nodes N] [--full-jit]   start a real Kafka and print its bootstrap list
 cargo xtask kafka down [ID]                                   stop what `up` started: one cluster or all
@@ -58,6 +60,7 @@ fn run() -> Outcome {
             Ok(bench::run(if count { Figure::Instructions } else { Figure::Time })?)
         }
         Some("schema") => run_schema(&mut arguments),
+        Some("fuzz") => run_fuzz(&mut arguments),
         Some("bans") => {
             finished(&mut arguments)?;
             Ok(bans::check()?)
@@ -103,6 +106,20 @@ fn run_schema(arguments: &mut lexopt::Parser) -> Outcome {
         }
     }
     Ok(schema::run(version.as_deref())?)
+}
+
+fn run_fuzz(arguments: &mut lexopt::Parser) -> Outcome {
+    let mut plan = fuzz::Plan::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("seconds") => plan.seconds = arguments.value()?.parse()?,
+            Long("jobs") => plan.jobs = arguments.value()?.parse()?,
+            Value(target) => plan.targets.push(target.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let done = if plan.targets == ["seed"] { fuzz::seed() } else { fuzz::run(&plan) };
+    Ok(done?)
 }
 
 fn kafka_up(arguments: &mut lexopt::Parser) -> Outcome {

@@ -209,11 +209,12 @@ impl BatchCursor {
                 Ok(decoded) => decoded.offset_delta,
                 Err(fault) => return Err(self.fail(self.fault(fault))),
             };
+            // Before the offset is reckoned, which may be none beyond the batch's last.
+            if i64::from(delta) < self.next_delta || delta > self.last_offset_delta {
+                return Err(self.fail(self.fault(RecordFault::OffsetDelta { delta })));
+            }
             if self.base_offset + i64::from(delta) >= self.from_offset {
                 break;
-            }
-            if i64::from(delta) < self.next_delta {
-                return Err(self.fail(self.fault(RecordFault::OffsetDelta { delta })));
             }
             self.next_delta = i64::from(delta) + 1;
             self.index += 1;

@@ -14,7 +14,7 @@ pub(crate) use steps::{build_quickstart, run_quickstart};
 /// What to run.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Leave out what takes minutes: real brokers and the build without C.
+    /// Leave out what takes minutes: fuzzing, real brokers and the build without C.
     pub fast: bool,
     /// Only the gate, or the single integration test, of this name.
     pub suite: Option<String>,

@@ -8,7 +8,7 @@ use std::thread;
 use serde_json::Value;
 
 use super::{Step, cargo, succeed};
-use crate::{bans, repo};
+use crate::{bans, fuzz, repo};
 
 pub(super) const ALL: &[Step] = &[
     Step { name: "fmt", what: "formatting", slow: false, run: fmt },
@@ -19,6 +19,7 @@ pub(super) const ALL: &[Step] = &[
     Step { name: "doctest", what: "examples in the documentation", slow: false, run: doctest },
     Step { name: "features", what: "every feature on its own", slow: false, run: features },
     Step { name: "conformance", what: "Kafka's schemas and bytes", slow: false, run: conformance_gate },
+    Step { name: "fuzz", what: "fuzz targets, seconds each", slow: true, run: fuzz::smoke },
     Step { name: "brokers", what: "real Kafka clusters", slow: true, run: brokers },
     Step { name: "no-c", what: "a build from nothing without a C compiler", slow: true, run: no_c },
 ];

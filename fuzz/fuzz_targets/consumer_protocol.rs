@@ -1,0 +1,6 @@
+#![no_main]
+
+#[global_allocator]
+static ALLOCATOR: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ottla_fuzzing::consumer_protocol(data));
