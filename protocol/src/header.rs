@@ -57,7 +57,8 @@ impl RequestHeader {
     /// A `client_id` that is too long.
     pub fn write(&self, writer: &mut Writer, header_version: i16) -> Result<(), EncodeError> {
         writer.at(&const { Row::plain("RequestHeader", "client_id") });
-        writer.switch(self.request_api_version, false);
+        // A header is written as it was read, even for a version that can't be.
+        writer.switch(self.request_api_version.max(0), false);
         self.write_fields(writer).map_err(|stopped| writer.reason(stopped))?;
         write_header_tags(writer, &self.unknown_tags, header_version >= 2);
         Ok(())

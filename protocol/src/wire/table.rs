@@ -67,6 +67,7 @@ macro_rules! wire {
         }
 
         // Inline, so that a crate which uses a handful of messages compiles that handful and no other.
+        #[allow(clippy::question_mark, reason = "see `step!`")]
         impl $crate::wire::Field for $name {
             #[inline]
             fn read(&mut self, reader: &mut $crate::wire::Reader<'_>) -> $crate::wire::Step {
