@@ -1,0 +1,281 @@
+//! What a test does to brokers and partitions from outside.
+
+use std::time::{Duration, Instant};
+
+use ottla_protocol::uuid::Uuid;
+
+use super::Cluster;
+use super::alarms::Alarm;
+use super::brokers::BrokerState;
+use super::connections::Output;
+
+/// Something was to be done to what isn't there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HarmError {
+    /// The cluster has no broker of this id.
+    #[error("there is no broker {0}")]
+    NoSuchBroker(i32),
+    /// The broker is down.
+    #[error("broker {0} is down")]
+    BrokerDown(i32),
+    /// The cluster has no such partition.
+    #[error("there is no partition {0}-{1}")]
+    NoSuchPartition(String, i32),
+    /// The broker holds no copy of the partition.
+    #[error("broker {broker} is no replica of {topic}-{partition}")]
+    NoReplica {
+        /// The broker.
+        broker: i32,
+        /// The partition's topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+    },
+}
+
+impl Cluster {
+    /// A broker crashes: its connections break, and what followers have not copied of the partitions it leads is lost.
+    /// As long as the controller waits for its heartbeats (`broker.session.timeout.ms`), it is still named as leader.
+    ///
+    /// # Errors
+    /// Where there is no such broker.
+    pub fn kill_broker(&mut self, now: Instant, broker: i32) -> Result<(), HarmError> {
+        self.go_down(broker)?;
+        for topic in self.topics.iter_mut() {
+            for partition in topic.partitions.iter_mut().filter(|p| p.replicas.contains(&broker)) {
+                match partition.leader == broker {
+                    true => partition.stop_copying(),
+                    // It copies no more, but counts as in sync for as long as the controller believes in it.
+                    false => partition.hold(broker),
+                }
+            }
+        }
+        let timeout = u64::try_from(self.brokers.number("broker.session.timeout.ms")).unwrap_or(0);
+        self.alarms.set(now + Duration::from_millis(timeout), Alarm::Fence(broker));
+        self.settle(now);
+        Ok(())
+    }
+
+    /// A broker shuts down in good order: others lead first, and nothing is lost.
+    ///
+    /// # Errors
+    /// Where there is no such broker.
+    pub fn stop_broker(&mut self, now: Instant, broker: i32) -> Result<(), HarmError> {
+        for (topic, index) in self.led_by(broker) {
+            if let Some(partition) = self.partition_mut(topic, index) {
+                partition.catch_up();
+            }
+        }
+        self.fence(now, broker);
+        self.settle(now);
+        self.go_down(broker)?;
+        self.settle(now);
+        Ok(())
+    }
+
+    /// A broker stops doing anything, as a stopped process or one in a long pause: connections stay, nobody answers. The
+    /// controller gives it up as it does a dead one.
+    ///
+    /// # Errors
+    /// Where there is no such broker, or it is down.
+    pub fn pause_broker(&mut self, now: Instant, broker: i32) -> Result<(), HarmError> {
+        let found = self.brokers.get_mut(broker).ok_or(HarmError::NoSuchBroker(broker))?;
+        match found.state {
+            BrokerState::Down => return Err(HarmError::BrokerDown(broker)),
+            BrokerState::Paused => return Ok(()),
+            BrokerState::Running => found.state = BrokerState::Paused,
+        }
+        for topic in self.topics.iter_mut() {
+            for partition in topic.partitions.iter_mut().filter(|p| p.replicas.contains(&broker)) {
+                partition.hold(broker);
+            }
+        }
+        let timeout = u64::try_from(self.brokers.number("broker.session.timeout.ms")).unwrap_or(0);
+        self.alarms.set(now + Duration::from_millis(timeout), Alarm::Fence(broker));
+        Ok(())
+    }
+
+    /// A paused broker goes on: it answers what it had not sent yet, serves what came meanwhile, and is in sync again.
+    ///
+    /// # Errors
+    /// Where there is no such broker, or it is down.
+    pub fn resume_broker(&mut self, now: Instant, broker: i32) -> Result<(), HarmError> {
+        let found = self.brokers.get_mut(broker).ok_or(HarmError::NoSuchBroker(broker))?;
+        match found.state {
+            BrokerState::Down => return Err(HarmError::BrokerDown(broker)),
+            BrokerState::Running => return Ok(()),
+            BrokerState::Paused => found.state = BrokerState::Running,
+        }
+        self.come_back(now, broker);
+        self.thaw(broker);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// A broker that was killed or stopped starts again, and copies what it missed.
+    ///
+    /// # Errors
+    /// Where there is no such broker.
+    pub fn restart_broker(&mut self, now: Instant, broker: i32) -> Result<(), HarmError> {
+        let found = self.brokers.get(broker).ok_or(HarmError::NoSuchBroker(broker))?;
+        if found.state != BrokerState::Down {
+            self.go_down(broker)?;
+        }
+        // Its former life ends for good, whether or not the controller had noticed.
+        self.fence(now, broker);
+        if let Some(found) = self.brokers.get_mut(broker) {
+            found.state = BrokerState::Running;
+        }
+        self.come_back(now, broker);
+        self.output(Output::Listen { broker, open: true });
+        self.settle(now);
+        Ok(())
+    }
+
+    /// How a broker is; `None` where there is none such.
+    pub fn broker_state(&self, broker: i32) -> Option<BrokerState> {
+        self.brokers.get(broker).map(|broker| broker.state)
+    }
+
+    /// The broker that leads a partition, if any does.
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<i32> {
+        let found = self.topics.get(topic)?.partition(partition)?;
+        (found.leader >= 0).then_some(found.leader)
+    }
+
+    /// Another replica leads from now on. What it has not copied is lost.
+    ///
+    /// # Errors
+    /// Where there is no such partition, or the broker is no live replica of it.
+    pub fn move_leader(
+        &mut self,
+        now: Instant,
+        topic: &str,
+        partition: i32,
+        to: i32,
+    ) -> Result<(), HarmError> {
+        let id = self.check_replica(topic, partition, to)?;
+        if !self.brokers.is_live(to) {
+            return Err(HarmError::BrokerDown(to));
+        }
+        self.lead(now, id, partition, to);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// The coordinator of a group moves to another broker.
+    ///
+    /// # Errors
+    /// Where there is no such broker, or it holds no copy of the group's offsets.
+    pub fn move_group_coordinator(&mut self, now: Instant, group: &str, to: i32) -> Result<(), HarmError> {
+        let (topic, partition) = self.group_partition(group);
+        self.move_leader(now, topic, partition, to)
+    }
+
+    /// The coordinator of a transactional id moves to another broker.
+    ///
+    /// # Errors
+    /// Where there is no such broker, or it holds no copy of the transactions' state.
+    pub fn move_transaction_coordinator(&mut self, now: Instant, id: &str, to: i32) -> Result<(), HarmError> {
+        let (topic, partition) = self.transaction_partition(id);
+        self.move_leader(now, topic, partition, to)
+    }
+
+    /// A follower stops copying a partition, and so holds up its high watermark, until [`Cluster::resume_replication`].
+    ///
+    /// # Errors
+    /// Where there is no such partition, or the broker is no replica of it.
+    pub fn hold_replication(&mut self, topic: &str, partition: i32, follower: i32) -> Result<(), HarmError> {
+        let id = self.check_replica(topic, partition, follower)?;
+        if let Some(found) = self.partition_mut(id, partition) {
+            found.hold(follower);
+        }
+        Ok(())
+    }
+
+    /// All followers of a partition copy again, and everything at once.
+    ///
+    /// # Errors
+    /// Where there is no such partition.
+    pub fn resume_replication(&mut self, now: Instant, topic: &str, partition: i32) -> Result<(), HarmError> {
+        let missing = || HarmError::NoSuchPartition(topic.to_owned(), partition);
+        let id = self.topics.get(topic).ok_or_else(missing)?.id;
+        self.partition_mut(id, partition).ok_or_else(missing)?.catch_up();
+        self.parked.wake(id, partition);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// A follower falls out of sync, or comes back.
+    ///
+    /// # Errors
+    /// Where there is no such partition, or the broker is no replica of it.
+    pub fn set_in_sync(
+        &mut self,
+        now: Instant,
+        topic: &str,
+        partition: i32,
+        follower: i32,
+        in_sync: bool,
+    ) -> Result<(), HarmError> {
+        let id = self.check_replica(topic, partition, follower)?;
+        if let Some(found) = self.partition_mut(id, partition).filter(|found| found.leader != follower) {
+            match in_sync {
+                true => found.joined(follower),
+                false => found.left(follower),
+            }
+        }
+        self.parked.wake(id, partition);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Ends the session of a group's member, as if nothing had been heard of it for too long; `false` where there is none
+    /// such. Without a `member_id` those of all members end.
+    pub fn expire_session(&mut self, now: Instant, group: &str, member_id: Option<&str>) -> bool {
+        let members = match member_id {
+            Some(member_id) => vec![member_id.to_owned()],
+            None => self.groups.member_ids(group),
+        };
+        let expired = members.iter().filter(|id| self.groups.expire_session(now, group, id)).count();
+        self.settle(now);
+        expired > 0
+    }
+
+    /// Makes a group rebalance without a cause; `false` where there is no such group, or nobody in it.
+    pub fn force_rebalance(&mut self, now: Instant, group: &str) -> bool {
+        let forced = self.groups.force_rebalance(now, group);
+        self.settle(now);
+        forced
+    }
+
+    /// The member ids of a group.
+    pub fn group_members(&self, group: &str) -> Vec<String> {
+        self.groups.member_ids(group)
+    }
+
+    /// Fences the producer of a transactional id, as another one with the same id would; `false` where the id is unknown.
+    pub fn fence_producer(&mut self, now: Instant, transactional_id: &str) -> bool {
+        let fenced = self.transactions.fence(now, transactional_id);
+        self.settle(now);
+        fenced
+    }
+
+    fn go_down(&mut self, broker: i32) -> Result<(), HarmError> {
+        let found = self.brokers.get_mut(broker).ok_or(HarmError::NoSuchBroker(broker))?;
+        found.state = BrokerState::Down;
+        found.sessions = Default::default();
+        self.output(Output::Listen { broker, open: false });
+        self.cut_connections(broker)
+    }
+
+    fn check_replica(&self, topic: &str, partition: i32, broker: i32) -> Result<Uuid, HarmError> {
+        self.brokers.get(broker).ok_or(HarmError::NoSuchBroker(broker))?;
+        let missing = || HarmError::NoSuchPartition(topic.to_owned(), partition);
+        let found = self.topics.get(topic).ok_or_else(missing)?;
+        match found.partition(partition).ok_or_else(missing)?.replicas.contains(&broker) {
+            true => Ok(found.id),
+            false => Err(HarmError::NoReplica { broker, topic: topic.to_owned(), partition }),
+        }
+    }
+}

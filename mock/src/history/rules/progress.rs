@@ -1,0 +1,56 @@
+//! How far each group is in each partition, as the history goes on.
+
+use std::collections::BTreeMap;
+
+use super::super::event::Place;
+use super::super::index::Circle;
+use super::super::log::{FinalLog, Logged};
+
+#[derive(Debug, Default)]
+pub(super) struct Progress<'a> {
+    seen: BTreeMap<(Circle<'a>, &'a Place), Seen>,
+    /// What each tenure handed out last.
+    pub(super) last_read: BTreeMap<usize, i64>,
+    /// What each tenure committed last.
+    pub(super) last_commit: BTreeMap<usize, i64>,
+    /// What each group was told that it committed: the furthest offset, and when that was told.
+    pub(super) committed: BTreeMap<(Circle<'a>, &'a Place), Vec<(usize, i64)>>,
+}
+
+/// What a group was handed of a partition.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// When each offset was first handed out.
+    pub(super) handed: BTreeMap<i64, usize>,
+    /// The first of the log's records that may not have been handed out.
+    next: usize,
+}
+
+impl<'a> Progress<'a> {
+    pub(super) fn seen(&mut self, circle: Circle<'a>, place: &'a Place) -> &mut Seen {
+        self.seen.entry((circle, place)).or_default()
+    }
+}
+
+impl Seen {
+    /// The first record below `offset` that the group can see and that nobody in it was handed.
+    pub(super) fn missing_below<'l>(
+        &mut self,
+        offset: i64,
+        log: &'l FinalLog,
+        committed_only: bool,
+    ) -> Option<&'l Logged> {
+        while let Some(logged) = log.records.get(self.next).filter(|logged| logged.offset < offset) {
+            if logged.is_visible(committed_only) && !self.handed.contains_key(&logged.offset) {
+                return Some(logged);
+            }
+            self.next += 1;
+        }
+        None
+    }
+
+    /// Passes over what is missing below `offset`, as it was told of.
+    pub(super) fn excuse_below(&mut self, offset: i64, log: &FinalLog) {
+        self.next = self.next.max(log.records.partition_point(|logged| logged.offset < offset));
+    }
+}

@@ -1,0 +1,124 @@
+//! What consumers hand out.
+
+use super::super::Limits;
+use super::super::event::{ConsumerId, Place, RecordId};
+use super::super::index::{Circle, Index};
+use super::super::violation::{Findings, Rule, Subject};
+use super::progress::Progress;
+
+/// A record is handed out: by whom it may be, as it is in the log, after the one before it.
+pub(super) fn handed_out<'a>(
+    index: &Index<'a>,
+    progress: &mut Progress<'a>,
+    (at, consumer, place, offset, record): (usize, ConsumerId, &'a Place, i64, RecordId),
+    findings: &mut Findings<'_>,
+) {
+    let subject = || Subject::place(place).and_record(record);
+    let log = index.log(place);
+    if let Some(log) = log.filter(|log| offset >= log.start_offset)
+        && log.at(offset).map(|logged| logged.record) != Some(record)
+    {
+        let held = log.at(offset).map_or("nothing".to_owned(), |logged| logged.record.to_string());
+        let what =
+            format!("{consumer} handed out {record} at {place} offset {offset}, where the log holds {held}");
+        findings.add(Rule::Altered, at, &subject(), what);
+    }
+    let circle = index.circle(consumer);
+    match index.tenure_at(consumer, place, at) {
+        None => {
+            let what = format!(
+                "{consumer} handed out {record} at {place} offset {offset} without having the partition"
+            );
+            findings.add(Rule::Unowned, at, &subject(), what);
+        }
+        Some(tenure) => {
+            let before = progress.last_read.insert(tenure, offset);
+            if let Some(before) = before.filter(|before| *before >= offset) {
+                let what = format!("{consumer} handed out offset {offset} of {place} after offset {before}");
+                findings.add(Rule::ReadTwice, at, &subject(), what);
+            }
+            let from = index.tenures[tenure].from;
+            let commits = progress.committed.get(&(circle, place)).map_or(&[][..], Vec::as_slice);
+            let told = commits.iter().filter(|(told, _)| *told < from).map(|(_, offset)| *offset).max();
+            if let Some(told) = told.filter(|told| before.is_none() && offset < *told) {
+                let what = format!(
+                    "{consumer} began {place} at offset {offset}, though its group had committed {told}"
+                );
+                findings.add(Rule::ReadTwice, at, &subject(), what);
+            }
+        }
+    }
+    let seen = progress.seen(circle, place);
+    if let Some(log) = log
+        && let Some(missing) = seen.missing_below(offset, log, index.committed_only(consumer))
+    {
+        let what = format!(
+            "{consumer} handed out offset {offset} of {place}, and nobody was handed {} at offset {}",
+            missing.record, missing.offset
+        );
+        findings.add(Rule::Skipped, at, &subject().and_record(missing.record), what);
+        seen.excuse_below(offset, log);
+    }
+    seen.handed.entry(offset).or_insert(at);
+}
+
+/// Everything was handed out to everybody, and in time.
+pub(super) fn finish<'a>(
+    index: &Index<'a>,
+    limits: &Limits,
+    progress: &mut Progress<'a>,
+    findings: &mut Findings<'_>,
+) {
+    let Some(finish) = index.finish() else { return };
+    let mut circles: Vec<Circle<'a>> = index.readers.values().map(|reader| reader.circle).collect();
+    circles.sort();
+    circles.dedup();
+    for circle in circles {
+        let readers = || index.readers.values().filter(|reader| reader.circle == circle);
+        let name = match circle {
+            Circle::Group(group) => format!("group {group}"),
+            Circle::Alone(consumer) => consumer.to_string(),
+        };
+        let committed_only = readers().any(|reader| reader.committed_only);
+        let opened = readers().map(|reader| reader.opened).min().unwrap_or(0);
+        for (place, log) in index.history.logs() {
+            if !readers().any(|reader| reader.topics.contains(&&*place.topic)) {
+                continue;
+            }
+            let seen = progress.seen(circle, place);
+            while let Some(missing) = seen.missing_below(log.end_offset, log, committed_only) {
+                let what = format!(
+                    "{} at {place} offset {} was never handed to {name}",
+                    missing.record, missing.offset
+                );
+                findings.add(
+                    Rule::Undelivered,
+                    finish,
+                    &Subject::place(place).and_record(missing.record),
+                    what,
+                );
+                seen.excuse_below(missing.offset + 1, log);
+            }
+            let late =
+                log.records.iter().filter(|logged| logged.is_visible(committed_only)).find_map(|logged| {
+                    let handed = *seen.handed.get(&logged.offset)?;
+                    let course = index.records.get(&logged.record)?;
+                    let told = index.time(*course.outcomes.last()?);
+                    let ended = course.transaction.and_then(|id| index.transactions.get(&id)?.ended);
+                    let ended = ended.map_or(told, |(at, _)| index.time(at));
+                    let due =
+                        told.max(ended).max(index.calm_from()).max(index.time(opened)) + limits.delivery;
+                    (index.time(handed) > due).then_some((logged, handed))
+                });
+            if let Some((logged, handed)) = late {
+                let what = format!(
+                    "{} at {place} offset {} was handed to {name} only at {:.3}s",
+                    logged.record,
+                    logged.offset,
+                    index.time(handed).as_secs_f64()
+                );
+                findings.add(Rule::Late, handed, &Subject::place(place).and_record(logged.record), what);
+            }
+        }
+    }
+}

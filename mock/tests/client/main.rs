@@ -1,0 +1,8 @@
+//! The real client on the cluster in memory: by pipes under a paused clock, and by TCP.
+
+#![allow(clippy::unwrap_used, reason = "tests panic where they fail")]
+
+mod dial;
+mod driver;
+mod faults;
+mod produce_and_consume;

@@ -1,0 +1,16 @@
+//! The pure cluster, as scripts with an invented clock.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests panic where they fail, and begin now"
+)]
+
+mod admin;
+mod brokers;
+mod connections;
+mod every_version;
+mod fetch;
+mod produce;
+mod security;
+mod wire;
