@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use crate::repo;
 
 /// Folders whose files are judged.
-pub const ROOMS: &[&str] = &["protocol/src", "client/src", "producer/src", "consumer/src"];
+pub const ROOMS: &[&str] = &["protocol/src", "client/src", "producer/src", "consumer/src", "mock/src"];
 
 /// File names that are drivers wherever they stand; so is every file in a folder of such a name.
-pub const DRIVERS: &[&str] = &["driver.rs", "task.rs", "transport.rs", "driver"];
+pub const DRIVERS: &[&str] = &["driver.rs", "task.rs", "transport.rs", "driver", "bin"];
 
 /// What only drivers may name.
 pub const IMPURE: &[&str] = &["tokio::", "Instant::now", "SystemTime::now", "fastrand", "thread_rng"];

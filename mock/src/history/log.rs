@@ -69,7 +69,7 @@ impl FinalLog {
                 .read(from, 1 << 20, true, Isolation::HighWatermark)
                 .map_err(|code| UnreadableLog(format!("offset {from}: {code}")))?;
             for batch in Batches::new(slice.records.clone()) {
-                found.take(from, batch.map_err(unreadable)?, &mut open)?;
+                found.take(from, &batch.map_err(unreadable)?, &mut open)?;
             }
             if slice.next_offset == from {
                 break;
@@ -83,7 +83,7 @@ impl FinalLog {
     fn take(
         &mut self,
         from: i64,
-        batch: ottla_protocol::records::RecordBatch,
+        batch: &ottla_protocol::records::RecordBatch,
         open: &mut BTreeMap<i64, Vec<usize>>,
     ) -> Result<(), UnreadableLog> {
         let header = *batch.header();

@@ -74,6 +74,8 @@ fn doctest() -> Result<(), String> {
 fn features() -> Result<(), String> {
     // Nothing of `std` is at hand there, so this compiles only if nothing of it is named.
     succeed(&mut cargo(&["check", "--package", "ottla-protocol", "--no-default-features"]))?;
+    // The mock's core, without its drivers.
+    succeed(&mut cargo(&["check", "--package", "ottla-mock", "--no-default-features"]))?;
     let check = ["check", "--package", "ottla", "--no-default-features"];
     succeed(&mut cargo(&check))?;
     for codec in ["gzip", "snappy", "lz4", "zstd", "zstd-simd"] {

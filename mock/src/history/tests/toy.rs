@@ -259,7 +259,7 @@ impl Toy {
             self.note(Event::Acknowledged { record: item.record, offset: None });
         }
         if item.tries == TRIES {
-            return self.give_up(partition, item);
+            return self.give_up(partition, &item);
         }
         item.tries += 1;
         let (arrives, answered) = (self.rng.u8(..3) > 0, self.rng.u8(..3) > 0);
@@ -280,7 +280,8 @@ impl Toy {
                     self.lanes[partition].next = self.logs_next(partition);
                 }
                 let wrong = i64::from(self.has(Bug::WrongOffset) && self.rng.bool());
-                if !item.told && !(self.has(Bug::ForgottenOutcome) && self.rng.u8(..10) == 0) {
+                let forgotten = self.has(Bug::ForgottenOutcome) && self.rng.u8(..10) == 0;
+                if !(item.told || forgotten) {
                     self.note(Event::Acknowledged { record: item.record, offset: Some(offset + wrong) });
                 }
                 if self.has(Bug::ToldTwice) && item.tries > 1 {
@@ -299,7 +300,7 @@ impl Toy {
             .map_or(0, |known| known.last_sequence + 1)
     }
 
-    fn give_up(&mut self, partition: usize, item: Item) {
+    fn give_up(&mut self, partition: usize, item: &Item) {
         if item.reached {
             self.lanes[partition].epoch += 1;
             self.lanes[partition].next = 0;
