@@ -1,8 +1,9 @@
 //! What the README's commands and CI call, as a library and a binary.
 //!
 //! [`kafka`] starts real Kafka clusters for tests and people, [`java`] runs single-file Java programs beside them, [`gates`]
-//! is the list of checks behind `cargo xtask test`, [`bans`] judges the dependency tree, [`bench`] runs the benches and [`purity`] keeps clocks, tasks
-//! and chance out of the pure machines. All of it is blocking code on the standard library.
+//! is the list of checks behind `cargo xtask test`, [`fuzz`] and [`schema`] are two of them for longer looks, [`mod@bench`]
+//! runs the benches, [`bans`] judges the dependency tree and [`purity`] keeps clocks, tasks and chance out of the pure
+//! machines. All of it is blocking code on the standard library.
 //!
 //! Guarantee: whatever is started here ends with the process that started it, even when that process is killed.
 
