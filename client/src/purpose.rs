@@ -7,7 +7,7 @@ use crate::metadata::NodeId;
 
 /// What a connection is for. A broker serves the requests of one connection in order, so each purpose has its own:
 /// a held Fetch or JoinGroup never delays a Produce or a heartbeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Purpose {
     /// Produce requests.
     Produce,

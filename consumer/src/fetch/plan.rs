@@ -11,7 +11,7 @@
 //!
 //! Sources: KIP-74 (limits), KIP-227 (sessions), KIP-392 (preferred replicas), KIP-516 (topic ids).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use ottla_client::{Cluster, NodeId, TopicPartition};
@@ -66,7 +66,7 @@ pub(crate) struct Outlook {
     /// When to look again, if nothing happens before.
     pub(crate) wake_at: Option<Instant>,
     /// Topics of which a partition has no known leader.
-    pub(crate) leaderless: HashSet<std::sync::Arc<str>>,
+    pub(crate) leaderless: BTreeSet<std::sync::Arc<str>>,
 }
 
 /// A request to a broker, but for what concerns all requests.

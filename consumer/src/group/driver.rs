@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,9 @@ pub(crate) struct Lanes {
     heartbeats: Arc<GroupLane>,
     rebalances: GroupLane,
 }
+
+/// Members times partitions up to which an assignor needs no thread of its own, whose turn comes when the system likes.
+const QUICK: usize = 1_000;
 
 impl Lanes {
     pub(super) fn new(client: &Client) -> Lanes {
@@ -241,6 +245,7 @@ impl Driver {
         let AssignmentTask { id, assignor, members, topics } = task;
         let (client, mut updates) = (self.client.clone(), self.client.cluster_updates());
         let patience = self.config.request_timeout.min(self.config.max_poll_interval / 2);
+        let size = members.len();
         self.waiting.add(id, async move {
             let answered = updates.wait_for(|cluster| leader::all_answered(cluster, &topics));
             // Topics without an answer by then are left out, and cause another rebalance when they turn up.
@@ -248,12 +253,15 @@ impl Driver {
             let cluster = client.cluster();
             let counts = leader::partition_counts(&cluster, &topics, &PartitionCounts::new());
             let known = leader::group_topics(&cluster, &topics);
-            let run = tokio::task::spawn_blocking(move || assignor.assign(&known, &members));
-            Answer::Assignment(run.await.map(|assignments| Assigned { assignments, counts }).map_err(
-                |error| {
-                    Error::new(ErrorKind::InvalidState, "the assignor of the group's leader panicked")
-                        .with_cause(error)
-                },
+            let partitions: usize = counts.values().sum();
+            let run = move || assignor.assign(&known, &members);
+            let assigned = if size.saturating_mul(partitions) <= QUICK {
+                catch_unwind(AssertUnwindSafe(run)).ok()
+            } else {
+                tokio::task::spawn_blocking(run).await.ok()
+            };
+            Answer::Assignment(assigned.map(|assignments| Assigned { assignments, counts }).ok_or_else(
+                || Error::new(ErrorKind::InvalidState, "the assignor of the group's leader panicked"),
             ))
         });
     }

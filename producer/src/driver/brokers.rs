@@ -1,6 +1,6 @@
 //! Connections to leaders, and the produce requests that are on their way over them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -24,7 +24,7 @@ pub(super) struct Brokers {
     terms: Terms,
     request_timeout: Duration,
     backoff: Backoff,
-    by_id: HashMap<NodeId, Broker>,
+    by_id: BTreeMap<NodeId, Broker>,
 }
 
 #[derive(Default)]
@@ -58,7 +58,7 @@ impl Brokers {
             terms: Terms::of(shared.values()),
             request_timeout: shared.values().request_timeout,
             backoff: shared.values().backoff(),
-            by_id: HashMap::new(),
+            by_id: BTreeMap::new(),
         }
     }
 

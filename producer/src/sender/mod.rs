@@ -19,7 +19,7 @@ mod outcome;
 mod plan;
 mod timers;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ pub(crate) struct Sender {
     accumulator: Arc<Accumulator>,
     compressor: Compressor,
     lanes: Vec<Lane>,
-    nodes: HashMap<NodeId, NodeQueue>,
+    nodes: BTreeMap<NodeId, NodeQueue>,
     timers: Timers,
     requests: HashMap<RequestId, Outstanding>,
     next_request: u64,
@@ -99,7 +99,7 @@ impl Sender {
             accumulator,
             compressor,
             lanes: Vec::new(),
-            nodes: HashMap::new(),
+            nodes: BTreeMap::new(),
             timers: Timers::default(),
             requests: HashMap::new(),
             next_request: 0,

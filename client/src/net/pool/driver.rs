@@ -1,6 +1,6 @@
 //! The pool's map of slots, the attempts it starts, and the waiting for them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ pub(crate) struct Pool {
     reconnect: Backoff,
     /// How long an attempt may take.
     setup: Backoff,
-    slots: Mutex<HashMap<Key, Slot>>,
+    slots: Mutex<BTreeMap<Key, Slot>>,
 }
 
 impl Pool {
@@ -152,7 +152,7 @@ impl Pool {
         (attempt, task)
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<Key, Slot>> {
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<Key, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
