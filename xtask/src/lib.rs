@@ -20,4 +20,5 @@ pub mod purity;
 pub mod quickstart;
 pub mod repo;
 pub mod schema;
+pub mod sim;
 pub mod tools;

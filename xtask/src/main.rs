@@ -6,7 +6,7 @@ use lexopt::prelude::*;
 use xtask::bench::{self, Figure};
 use xtask::gates::{self, Selection};
 use xtask::kafka::{self, Cluster, Jit, standing};
-use xtask::{bans, fuzz, quickstart, schema};
+use xtask::{bans, fuzz, quickstart, schema, sim};
 
 const HELP: &str = "\
 cargo xtask test [--fast] [--suite NAME]                      every gate in order, or one of them
@@ -16,6 +16,7 @@ cargo xtask bench [--count]                                   Ottla next to othe
 cargo xtask schema [--version V]                              our message tables against a Kafka version's schemas
 cargo xtask fuzz [--seconds N] [--jobs N] [TARGET…]           fuzz targets, all or those that are named
 cargo xtask fuzz seed                                         their first inputs, from Kafka's bytes
+cargo xtask sim [--seeds N] [--start S] [--print]             seeded runs on a cluster in memory, with faults
 cargo xtask bans                                              dependencies, licences, sources
 cargo xtask kafka up [--version V] [--nodes N] [--full-jit]   start a real Kafka and print its bootstrap list
 cargo xtask kafka down [ID]                                   stop what `up` started: one cluster or all
@@ -61,6 +62,7 @@ fn run() -> Outcome {
         }
         Some("schema") => run_schema(&mut arguments),
         Some("fuzz") => run_fuzz(&mut arguments),
+        Some("sim") => run_sim(&mut arguments),
         Some("bans") => {
             finished(&mut arguments)?;
             Ok(bans::check()?)
@@ -95,6 +97,19 @@ fn run_quickstart(arguments: &mut lexopt::Parser) -> Outcome {
         }
     }
     Ok(quickstart::run(&version, records.as_deref())?)
+}
+
+fn run_sim(arguments: &mut lexopt::Parser) -> Outcome {
+    let (mut seeds, mut start, mut print) = (None, None, false);
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("seeds") => seeds = Some(arguments.value()?.string()?),
+            Long("start") => start = Some(arguments.value()?.string()?),
+            Long("print") => print = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(sim::run(seeds.as_deref(), start.as_deref(), print)?)
 }
 
 fn run_schema(arguments: &mut lexopt::Parser) -> Outcome {

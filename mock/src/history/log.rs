@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use ottla_protocol::records::{Batches, ControlRecord, DecodeOptions};
+use ottla_protocol::records::{Batches, ControlRecord, DecodeOptions, RecordBatch, RecordError};
 
 use super::event::RecordId;
 use crate::log::{Isolation, PartitionLog};
@@ -83,7 +83,7 @@ impl FinalLog {
     fn take(
         &mut self,
         from: i64,
-        batch: &ottla_protocol::records::RecordBatch,
+        batch: &RecordBatch,
         open: &mut BTreeMap<i64, Vec<usize>>,
     ) -> Result<(), UnreadableLog> {
         let header = *batch.header();
@@ -154,6 +154,6 @@ impl fmt::Display for FinalLog {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "made for `map_err`")]
-fn unreadable(error: ottla_protocol::records::RecordError) -> UnreadableLog {
+fn unreadable(error: RecordError) -> UnreadableLog {
     UnreadableLog(error.to_string())
 }

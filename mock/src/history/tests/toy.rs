@@ -280,8 +280,8 @@ impl Toy {
                     self.lanes[partition].next = self.logs_next(partition);
                 }
                 let wrong = i64::from(self.has(Bug::WrongOffset) && self.rng.bool());
-                let forgotten = self.has(Bug::ForgottenOutcome) && self.rng.u8(..10) == 0;
-                if !(item.told || forgotten) {
+                let forgets = self.has(Bug::ForgottenOutcome) && self.rng.u8(..10) == 0;
+                if !item.told && !forgets {
                     self.note(Event::Acknowledged { record: item.record, offset: Some(offset + wrong) });
                 }
                 if self.has(Bug::ToldTwice) && item.tries > 1 {

@@ -1,0 +1,135 @@
+//! Seeds on the cluster in memory: nothing goes wrong in them, and what happens is the same every time, if tokio lets it.
+
+#![allow(clippy::unwrap_used, reason = "tests panic where they fail")]
+#![allow(unexpected_cfgs, reason = "tokio's own flag, which names no feature of this crate")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ottla_mock::Fault;
+use ottla_mock::history::{Event, Rule};
+use ottla_protocol::api::ApiKey;
+use ottla_protocol::error_code::ErrorCode;
+use ottla_sim::{Act, Departure, Harm, Outcome, Plan, run, run_plan};
+
+/// How many seeds are run; `OTTLA_SIM_SEEDS` asks for another number, and `OTTLA_SIM_START` for others.
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name: &str, default| {
+        std::env::var(name)
+            .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+    };
+    let start = number("OTTLA_SIM_START", 0);
+    start..start + number("OTTLA_SIM_SEEDS", 300)
+}
+
+#[test]
+fn no_seed_loses_duplicates_or_reorders_anything() {
+    let seeds = seeds();
+    let next = AtomicU64::new(seeds.start);
+    let mut failed: Vec<Outcome> = std::thread::scope(|scope| {
+        let work = || {
+            let mut failed = Vec::new();
+            loop {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seed >= seeds.end {
+                    return failed;
+                }
+                let outcome = run(seed);
+                if !outcome.is_good() {
+                    failed.push(outcome);
+                }
+            }
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    failed.sort_by_key(|outcome| outcome.plan.seed);
+    let numbers: Vec<u64> = failed.iter().map(|outcome| outcome.plan.seed).collect();
+    assert!(failed.is_empty(), "seeds {numbers:?} fail; the first:\n{}", failed[0]);
+}
+
+#[cfg(tokio_unstable)]
+#[test]
+fn a_seed_replays_exactly() {
+    for seed in 500..515 {
+        let (first, second) = (run(seed), run(seed));
+        for (one, other) in first.history.entries().iter().zip(second.history.entries()) {
+            assert_eq!(one, other, "seed {seed}");
+        }
+        assert_eq!(first, second, "seed {seed}");
+    }
+}
+
+#[test]
+fn seeds_have_everything_in_them_that_the_rules_look_at() {
+    let outcomes: Vec<Outcome> = (2_000..2_060).map(run).collect();
+    let has = |wanted: fn(&Event) -> bool| {
+        let events =
+            || outcomes.iter().flat_map(|outcome| outcome.history.entries()).map(|entry| &entry.event);
+        events().filter(|event| wanted(event)).count()
+    };
+    assert!(has(|event| matches!(event, Event::Acknowledged { .. })) > 500);
+    assert!(has(|event| matches!(event, Event::HandedOut { .. })) > 500);
+    assert!(has(|event| matches!(event, Event::Revoked { .. })) > 10);
+    assert!(has(|event| matches!(event, Event::CommitAnswered { done: true, .. })) > 50);
+    assert!(has(|event| matches!(event, Event::Stored { .. })) > 50);
+    assert!(has(|event| matches!(event, Event::Disturbed { .. })) > 50);
+    assert!(has(|event| matches!(event, Event::Refused { .. })) > 0);
+}
+
+/// A quiet run of one producer and one member.
+fn quiet(seed: u64) -> Plan {
+    let mut plan = Plan::of(seed);
+    plan.producers.truncate(1);
+    plan.producers[0].records = 30;
+    plan.producers[0].close = Duration::from_secs(130);
+    plan.members.truncate(1);
+    plan.lone_reader = false;
+    plan.lag = Duration::ZERO;
+    plan.acts.clear();
+    plan
+}
+
+fn rules(outcome: &Outcome) -> Vec<Rule> {
+    outcome.violations.iter().map(|violation| violation.rule).collect()
+}
+
+#[test]
+fn a_cluster_that_loses_what_it_acknowledged_is_found_out() {
+    // Nothing else than a broker that says "done" without doing it can make Ottla lose a record.
+    let mut found = 0;
+    for seed in 0..10 {
+        let mut outcome = run_plan(quiet(seed));
+        assert!(outcome.is_good(), "{outcome}");
+        let mut history = outcome.history.clone();
+        let Some((place, log)) = outcome.history.logs().iter().find(|(_, log)| !log.records.is_empty())
+        else {
+            continue;
+        };
+        let mut log = log.clone();
+        log.records.pop();
+        history.keep(place.clone(), log);
+        outcome.violations = history.check(&Default::default());
+        found += usize::from(rules(&outcome).contains(&Rule::Lost));
+    }
+    assert!(found > 5);
+}
+
+#[test]
+fn a_group_that_nobody_can_join_is_found_out() {
+    let mut plan = quiet(1);
+    plan.members[0].joins = Duration::ZERO;
+    plan.members[0].leaves = Some((Duration::from_secs(20), Departure::Close));
+    let refused = Harm::Requests {
+        key: ApiKey::JOIN_GROUP,
+        skip: 0,
+        times: u64::MAX,
+        fault: Fault::error(ErrorCode::COORDINATOR_NOT_AVAILABLE),
+    };
+    // The second act keeps the first from being mended before the member has left.
+    let later = Act { at: Duration::from_secs(40), harm: Harm::Rebalance };
+    plan.acts = vec![Act { at: Duration::ZERO, harm: refused }, later];
+    let rules = rules(&run_plan(plan));
+    assert!(rules.contains(&Rule::Undelivered), "{rules:?}");
+}
