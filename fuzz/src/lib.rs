@@ -35,6 +35,8 @@ pub fn differential(data: &[u8]) {
         Ok(theirs) => assert_eq!(theirs, ours, "{key} v{version}, {direction:?}"),
         // It lists versions for an API of which it has only one of the two messages.
         Err(error) if error.contains("specified version not supported") => {}
+        // Like Java, it refuses a tag that the table knows from a later version on; we keep it as one that we don't know.
+        Err(error) if error.contains("is not valid for version") => {}
         Err(error) => panic!("{key} v{version}, {direction:?}: kafka-protocol refuses {ours:?}: {error}"),
     }
 }
