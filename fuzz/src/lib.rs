@@ -5,6 +5,7 @@
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, RequestKind, ResponseKind};
 use ottla_fuzzing::{Direction, Source, Subject};
+use ottla_protocol::reflect::Value;
 
 /// Takes the input for a direction, an API's key, a version and a body, as `round_trip` does.
 ///
@@ -30,6 +31,9 @@ pub fn differential(data: &[u8]) {
     );
     let body = Bytes::copy_from_slice(source.rest());
     let Some(value) = subject.decode(&body) else { return };
+    if has_huge_tag(&value) {
+        return;
+    }
     let ours = subject.encode(value);
     match theirs(api, direction, version, ours.clone()) {
         Ok(theirs) => assert_eq!(theirs, ours, "{key} v{version}, {direction:?}"),
@@ -38,6 +42,18 @@ pub fn differential(data: &[u8]) {
         // Like Java, it refuses a tag that the table knows from a later version on; we keep it as one that we don't know.
         Err(error) if error.contains("is not valid for version") => {}
         Err(error) => panic!("{key} v{version}, {direction:?}: kafka-protocol refuses {ours:?}: {error}"),
+    }
+}
+
+/// Whether there is an unknown tag beyond `i32::MAX`: kafka-protocol counts such a one and doesn't write it.
+fn has_huge_tag(value: &Value) -> bool {
+    match value {
+        Value::Struct(value) => {
+            value.unknown_tags.iter().any(|(tag, _)| tag > i32::MAX as u32)
+                || value.fields.iter().any(|(_, field)| has_huge_tag(field))
+        }
+        Value::Array(elements) => elements.iter().any(has_huge_tag),
+        _ => false,
     }
 }
 
