@@ -94,7 +94,10 @@ fn each_broker_is_asked_for_its_partitions_and_once_at_a_time() {
 fn a_partition_without_a_leader_is_named_and_the_others_go_on() {
     let bench = Bench::new(&[1, -1]);
     let outlook = bench.outlook();
-    assert_eq!((outlook.ready, outlook.leaderless), (vec![1], std::collections::BTreeSet::from(["t".into()])));
+    assert_eq!(
+        (outlook.ready, outlook.leaderless),
+        (vec![1], std::collections::BTreeSet::from(["t".into()]))
+    );
 }
 
 #[test]
