@@ -3,7 +3,7 @@
 //! Only right in a binary that declares `#[global_allocator] static ALLOCATOR: PeakAlloc = PeakAlloc;` and while no
 //! other thread of it works.
 
-pub use peak_alloc::PeakAlloc;
+pub use ottla_fuzzing::memory::{LARGEST_RATIO, PeakAlloc, densest_bound};
 
 /// Runs `work` and says how many bytes it held at most beyond what was held before.
 pub fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
@@ -20,16 +20,4 @@ pub fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
 /// a hundred thousand elements of three bytes. See [`densest_bound`].
 pub fn message_bound(frame: usize) -> usize {
     2 * frame + 64 * 1024
-}
-
-/// No element of a list takes more bytes of memory for each byte of its shortest form on the wire: a test reckons it
-/// from the tables. The worst is a group that ListGroups lists, 104 bytes for 3.
-pub const LARGEST_RATIO: usize = 35;
-
-/// The most memory that decoding a frame made of nothing but the densest elements may take.
-///
-/// A list that outgrows what was reserved for it holds its elements twice for a moment; each of the few lists that are
-/// open at once may have reserved as many bytes as the frame has.
-pub fn densest_bound(frame: usize) -> usize {
-    (2 * LARGEST_RATIO + 4) * frame + 4096
 }

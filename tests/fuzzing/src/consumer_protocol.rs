@@ -36,7 +36,7 @@ fn decoded<M: Message>(
     encode: fn(&M, i16) -> Result<Bytes, EncodeError>,
     check: fn(&M),
 ) {
-    let bound = memory::message_bound(blob.len());
+    let bound = memory::densest_bound(blob.len());
     match memory::within(bound, M::NAME, || decode(blob)) {
         Ok((message, version)) => {
             assert!(version >= 0, "version {version} is read");
@@ -71,7 +71,7 @@ fn sorted(subscription: &ConsumerProtocolSubscription) {
 }
 
 fn sticky(blob: &Bytes) {
-    let bound = 2 * memory::message_bound(blob.len());
+    let bound = 2 * memory::densest_bound(blob.len());
     match memory::within(bound, "sticky user data", || sticky_user_data::decode(blob)) {
         Ok((data, version)) => {
             let bytes = sticky_user_data::encode(&data, version).expect("what was decoded can be encoded");
@@ -90,7 +90,7 @@ fn by_table(source: &mut Source<'_>) {
     let (blob, version) = any(source);
     let bytes = Bytes::copy_from_slice(source.rest());
     let (name, flexible) = (blob.table.name, blob.flexible(version));
-    let bound = memory::message_bound(bytes.len());
+    let bound = memory::densest_bound(bytes.len());
     let checked = memory::within(bound, name, || blob.check(&bytes, version, flexible));
     let decoded = blob.decode(&bytes, version, flexible);
     assert_eq!(checked.err(), decoded.as_ref().err().copied(), "{name} v{version}");

@@ -64,7 +64,7 @@ impl Subject {
         let Subject { version, .. } = *self;
         let (message, flexible) = (self.message(), self.flexible());
         let name = message.table.name;
-        let checked = memory::within(memory::message_bound(body.len()), name, || {
+        let checked = memory::within(memory::densest_bound(body.len()), name, || {
             message.check(body, version, flexible)
         });
         let value = match (checked, message.decode(body, version, flexible)) {

@@ -162,7 +162,7 @@ fn check_control(record: &RecordRef<'_>) {
 
 fn check_control_value(record: &Record) {
     let (Some(key), Some(value)) = (record.key(), record.value_bytes()) else { return };
-    let bound = memory::message_bound(value.len());
+    let bound = memory::densest_bound(value.len());
     let Ok(control) = memory::within(bound, "a control record", || ControlValue::decode(key, &value)) else {
         return;
     };
