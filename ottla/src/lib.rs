@@ -26,6 +26,8 @@
 //! ```
 //!
 //! What the parts promise stands at their heads: [`Producer`], [`Consumer`], [`Error`].
+//!
+//! With the feature `mock`, the module `mock` has a Kafka cluster in memory for your tests.
 
 pub use kafka::Kafka;
 pub use topics::NewTopic;
@@ -45,4 +47,6 @@ pub use ottla_producer::{Delivered, Delivery, Producer, ProducerOptions, Record}
 pub use ottla_protocol as protocol;
 
 mod kafka;
+#[cfg(feature = "mock")]
+pub mod mock;
 mod topics;

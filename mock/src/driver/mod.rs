@@ -69,6 +69,8 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     cluster: Cluster,
+    /// When the cluster will be woken: not after its next deadline.
+    alarm: Option<Instant>,
     lines: HashMap<ConnectionId, mpsc::UnboundedSender<Event>>,
     listening: HashMap<i32, watch::Sender<bool>>,
 }
@@ -93,7 +95,7 @@ impl Mock {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map(|wall| wall.as_millis());
         options.epoch_ms = options.epoch_ms.or_else(|| wall.ok().and_then(|wall| wall.try_into().ok()));
         let cluster = Cluster::new(options, now())?;
-        let state = State { cluster, lines: HashMap::new(), listening: HashMap::new() };
+        let state = State { cluster, alarm: None, lines: HashMap::new(), listening: HashMap::new() };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
         let timer = tokio::spawn(keep_time(Arc::downgrade(&shared))).abort_handle();
         Ok(Mock { owner: Arc::new(Owner { shared, tasks: Mutex::new(vec![timer]) }) })
@@ -107,7 +109,10 @@ impl Mock {
     /// The addresses of all brokers as clients want them, such as `mock-1:9092,mock-2:9092`.
     pub fn bootstrap_servers(&self) -> String {
         let guard = self.cluster();
-        let addresses = guard.brokers.iter().map(|broker| format!("{}:{}", broker.host, broker.port));
+        let addresses = guard.brokers.iter().map(|broker| match broker.host.contains(':') {
+            true => format!("[{}]:{}", broker.host, broker.port),
+            false => format!("{}:{}", broker.host, broker.port),
+        });
         addresses.collect::<Vec<_>>().join(",")
     }
 
@@ -246,7 +251,9 @@ impl DerefMut for ClusterGuard<'_> {
 impl Drop for ClusterGuard<'_> {
     fn drop(&mut self) {
         self.state.deliver();
-        self.changed.notify_one();
+        if self.state.is_alarm_late() {
+            self.changed.notify_one();
+        }
     }
 }
 
@@ -280,6 +287,13 @@ impl Shared {
 }
 
 impl State {
+    /// Whether the cluster wants to be woken before it will be. An alarm that is early does no harm, and most requests set
+    /// deadlines that are far and soon forgotten.
+    fn is_alarm_late(&self) -> bool {
+        let deadline = self.cluster.poll_deadline();
+        deadline.is_some_and(|deadline| self.alarm.is_none_or(|alarm| deadline < alarm))
+    }
+
     /// Hands what the cluster has to say to those it concerns.
     fn deliver(&mut self) {
         while let Some(output) = self.cluster.poll_output() {
@@ -310,13 +324,16 @@ impl State {
 async fn keep_time(shared: Weak<Shared>) {
     loop {
         let Some(running) = shared.upgrade() else { return };
-        let deadline = running.lock_quietly(|cluster| cluster.poll_deadline());
+        let deadline = running.lock_quietly(|state| {
+            state.alarm = state.cluster.poll_deadline();
+            state.alarm
+        });
         let far = now() + Duration::from_secs(24 * 60 * 60);
         let sleep = tokio::time::sleep_until(Clock::from_std(deadline.unwrap_or(far)));
         tokio::select! {
             () = sleep => {
                 let time = now();
-                running.lock_quietly(|cluster| cluster.handle_deadline(time));
+                running.lock_quietly(|state| state.cluster.handle_deadline(time));
             }
             () = running.changed.notified() => {}
         }
@@ -325,9 +342,9 @@ async fn keep_time(shared: Weak<Shared>) {
 
 impl Shared {
     /// Changes the cluster without waking the one who keeps time, who does this himself.
-    fn lock_quietly<T>(&self, change: impl FnOnce(&mut Cluster) -> T) -> T {
+    fn lock_quietly<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = lock(&self.state);
-        let result = change(&mut state.cluster);
+        let result = change(&mut state);
         state.deliver();
         result
     }
