@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use tokio::io::DuplexStream;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant as Clock;
@@ -64,6 +65,8 @@ struct Owner {
 struct Shared {
     state: Mutex<State>,
     changed: Notify,
+    /// Where the cluster was started: a client whose own runtime ends takes no part of the cluster with it.
+    runtime: Handle,
 }
 
 #[derive(Debug)]
@@ -94,7 +97,8 @@ impl Mock {
         options.epoch_ms = options.epoch_ms.or_else(|| wall.ok().and_then(|wall| wall.try_into().ok()));
         let cluster = Cluster::new(options, now())?;
         let state = State { cluster, lines: HashMap::new(), listening: HashMap::new() };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
+        let runtime = Handle::current();
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), runtime });
         let timer = tokio::spawn(keep_time(Arc::downgrade(&shared))).abort_handle();
         Ok(Mock { owner: Arc::new(Owner { shared, tasks: Mutex::new(vec![timer]) }) })
     }
@@ -111,7 +115,7 @@ impl Mock {
         addresses.collect::<Vec<_>>().join(",")
     }
 
-    /// Opens a pipe to the broker at this address. Must be called within a tokio runtime.
+    /// Opens a pipe to the broker at this address.
     ///
     /// # Errors
     /// `ConnectionRefused` where no broker runs there.
@@ -126,7 +130,7 @@ impl Mock {
         }
     }
 
-    /// Opens a pipe to a broker. Must be called within a tokio runtime.
+    /// Opens a pipe to a broker.
     ///
     /// # Errors
     /// Where there is no such broker, or it is down.
@@ -274,7 +278,7 @@ impl Shared {
         let max_frame =
             usize::try_from(guard.brokers.number("socket.request.max.bytes")).unwrap_or(usize::MAX);
         drop(guard);
-        tokio::spawn(line::serve(Arc::downgrade(self), connection, events, stream, max_frame));
+        self.runtime.spawn(line::serve(Arc::downgrade(self), connection, events, stream, max_frame));
         Ok(())
     }
 }
