@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use ottla_protocol::uuid::Uuid;
 
-use super::brokers::BrokerState;
+use super::brokers::{Broker, BrokerState};
 use super::{Cluster, Partition};
 use crate::configs;
 use crate::versions::Release;
@@ -64,6 +64,7 @@ impl Cluster {
             partition.held.retain(|held| *held != broker);
             if partition.leader < 0 && (partition.isr.contains(&broker) || unclean) {
                 self.lead(now, topic, index, broker);
+                self.follow(topic, index);
             } else if partition.leader >= 0 {
                 partition.joined(broker);
                 partition.catch_up_one(broker);
@@ -101,6 +102,16 @@ impl Cluster {
         let Some(partition) = self.partition_mut(topic, index) else { return };
         partition.lead(leader);
         self.led_anew(now, topic, index);
+    }
+
+    /// Those that were back before their leader had nobody to copy from; now they have.
+    fn follow(&mut self, topic: Uuid, index: i32) {
+        let runs = |broker: &&Broker| broker.state == BrokerState::Running;
+        let running: Vec<i32> = self.brokers.live().filter(runs).map(|broker| broker.id).collect();
+        let Some(partition) = self.partition_mut(topic, index) else { return };
+        for broker in running {
+            partition.joined(broker);
+        }
     }
 
     fn led_anew(&mut self, now: Instant, topic: Uuid, index: i32) {

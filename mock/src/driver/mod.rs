@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use tokio::io::DuplexStream;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant as Clock;
@@ -64,6 +65,8 @@ struct Owner {
 struct Shared {
     state: Mutex<State>,
     changed: Notify,
+    /// Where the cluster was started: a client whose own runtime ends takes no part of the cluster with it.
+    runtime: Handle,
 }
 
 #[derive(Debug)]
@@ -96,12 +99,15 @@ impl Mock {
         options.epoch_ms = options.epoch_ms.or_else(|| wall.ok().and_then(|wall| wall.try_into().ok()));
         let cluster = Cluster::new(options, now())?;
         let state = State { cluster, alarm: None, lines: HashMap::new(), listening: HashMap::new() };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
+        let runtime = Handle::current();
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), runtime });
         let timer = tokio::spawn(keep_time(Arc::downgrade(&shared))).abort_handle();
         Ok(Mock { owner: Arc::new(Owner { shared, tasks: Mutex::new(vec![timer]) }) })
     }
 
     /// The cluster itself: its topics, its faults, its state.
+    ///
+    /// It stands still while the guard lives; asking for a second one in the same expression waits for ever.
     pub fn cluster(&self) -> ClusterGuard<'_> {
         self.owner.shared.lock()
     }
@@ -116,7 +122,7 @@ impl Mock {
         addresses.collect::<Vec<_>>().join(",")
     }
 
-    /// Opens a pipe to the broker at this address. Must be called within a tokio runtime.
+    /// Opens a pipe to the broker at this address.
     ///
     /// # Errors
     /// `ConnectionRefused` where no broker runs there.
@@ -131,7 +137,7 @@ impl Mock {
         }
     }
 
-    /// Opens a pipe to a broker. Must be called within a tokio runtime.
+    /// Opens a pipe to a broker.
     ///
     /// # Errors
     /// Where there is no such broker, or it is down.
@@ -281,7 +287,7 @@ impl Shared {
         let max_frame =
             usize::try_from(guard.brokers.number("socket.request.max.bytes")).unwrap_or(usize::MAX);
         drop(guard);
-        tokio::spawn(line::serve(Arc::downgrade(self), connection, events, stream, max_frame));
+        self.runtime.spawn(line::serve(Arc::downgrade(self), connection, events, stream, max_frame));
         Ok(())
     }
 }

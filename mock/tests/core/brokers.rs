@@ -183,3 +183,17 @@ fn a_replica_out_of_sync_leads_only_where_losing_records_is_allowed() {
         }
     }
 }
+
+#[test]
+fn after_an_outage_of_all_brokers_those_that_return_before_the_leader_are_in_sync_again_with_it() {
+    let mut wire = Wire::three();
+    wire.produce(-1, batch(&["a"]));
+    (1..=3).for_each(|broker| wire.cluster.kill_broker(wire.now, broker).unwrap());
+    wire.pass(Duration::from_secs(9));
+    for broker in 1..=3 {
+        wire.cluster.restart_broker(wire.now, broker).unwrap();
+    }
+    wire.collect();
+    let leader = wire.leader();
+    assert_eq!((wire.metadata(leader).isr_nodes.len(), wire.read(0)), (3, vec!["a".to_owned()]));
+}
