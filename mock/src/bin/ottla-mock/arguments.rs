@@ -1,7 +1,7 @@
 //! The command line.
 
 use lexopt::prelude::*;
-use ottla_mock::{ClusterOptions, Release};
+use ottla_mock::{ClusterOptions, Release, Security};
 
 pub(crate) const USAGE: &str = "\
 A Kafka cluster in memory, for any program that speaks Kafka's protocol. What it keeps is gone when it ends.
@@ -15,6 +15,10 @@ Usage: ottla-mock [OPTIONS]
   --rack A,B,...         the brokers' racks
   --topic NAME[:P[:R]]   creates a topic with P partitions and R replicas (default: 1 and 1); may be repeated
   --config NAME=VALUE    sets a configuration of the brokers by Kafka's name; may be repeated
+  --plain USER:PASSWORD  adds a user of SASL PLAIN; with a user, every connection has to log in; may be repeated
+  --scram USER:PASSWORD  adds a user of SASL SCRAM-SHA-256 and SCRAM-SHA-512; may be repeated
+  --control              takes `kill N`, `stop N` and `restart N` for broker N from stdin, answers each with a line, and
+                         ends with stdin
   --seed N               what all chance follows from (default: 0)
   --help                 prints this
 
@@ -30,12 +34,16 @@ Ctrl-C or SIGTERM ends it.
 pub(crate) struct Arguments {
     pub(crate) options: ClusterOptions,
     pub(crate) listen: String,
+    /// Whether stdin says what becomes of the brokers.
+    pub(crate) control: bool,
 }
 
 impl Arguments {
     /// Reads the command line; nothing where help is wanted.
     pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error> {
         let mut options = ClusterOptions::new();
+        let mut security = Security::new();
+        let mut control = false;
         let mut listen = "127.0.0.1:9092".to_owned();
         while let Some(argument) = parser.next()? {
             match argument {
@@ -49,13 +57,28 @@ impl Arguments {
                     let (name, value) = text.split_once('=').ok_or("--config takes NAME=VALUE")?;
                     options = options.config(name, value);
                 }
+                Long("plain") => {
+                    let (user, password) = user(&parser.value()?.string()?)?;
+                    security = security.plain(user, password);
+                }
+                Long("scram") => {
+                    let (user, password) = user(&parser.value()?.string()?)?;
+                    security = security.scram(user, password);
+                }
+                Long("control") => control = true,
                 Long("seed") => options = options.seed(parser.value()?.parse()?),
                 Short('h') | Long("help") => return Ok(None),
                 _ => return Err(argument.unexpected()),
             }
         }
-        Ok(Some(Arguments { options, listen }))
+        Ok(Some(Arguments { options: options.security(security), listen, control }))
     }
+}
+
+/// The error must not repeat the password.
+fn user(text: &str) -> Result<(String, String), lexopt::Error> {
+    let (user, password) = text.split_once(':').ok_or("users are given as USER:PASSWORD")?;
+    Ok((user.to_owned(), password.to_owned()))
 }
 
 fn address(text: String) -> Result<String, lexopt::Error> {
@@ -104,7 +127,7 @@ mod tests {
     #[test]
     fn every_option_reaches_the_cluster() {
         let words = "--brokers 3 --listen [::1]:0 --as 3.9 --rack north,south --topic a --topic b:6 --topic c:6:3 \
-                     --config min.insync.replicas=2 --config a=b=c --seed 7";
+                     --config min.insync.replicas=2 --config a=b=c --plain ann:a:b --scram bob:c --seed 7";
         let options = ClusterOptions::new()
             .brokers(3)
             .release(Release::V3_9)
@@ -114,6 +137,7 @@ mod tests {
             .topic("c", 6, 3)
             .config("min.insync.replicas", "2")
             .config("a", "b=c")
+            .security(Security::new().plain("ann", "a:b").scram("bob", "c"))
             .seed(7);
         let words: Vec<&str> = words.split_whitespace().collect();
         assert_eq!(shown(&words), (format!("{options:?}"), "[::1]:0".to_owned()));
@@ -141,6 +165,7 @@ mod tests {
                 "--topic takes NAME, NAME:PARTITIONS or NAME:PARTITIONS:REPLICAS"
             );
         }
+        assert_eq!(wrong(&["--plain", "secret"]), "users are given as USER:PASSWORD");
         assert_eq!(wrong(&["--config", "a"]), "--config takes NAME=VALUE");
         assert_eq!(
             wrong(&["--brokers", "many"]),

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use arguments::{Arguments, USAGE};
 use ottla_mock::Mock;
+use tokio::sync::oneshot;
 
 mod arguments;
+mod control;
 
 /// How often logs are shortened to what their topics keep, as brokers do by default.
 const CLEANING: Duration = Duration::from_secs(5 * 60);
@@ -42,16 +44,26 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     mock.listen(&arguments.listen).await?;
     // Whoever started this reads the line to learn the addresses; one who stopped reading is no reason to stop.
     let _ = writeln!(io::stdout(), "{}", mock.bootstrap_servers());
+    let mut told_to_end = arguments.control.then(|| control::obey(mock.clone()));
     let mut cleaning = tokio::time::interval(CLEANING);
     loop {
         tokio::select! {
             () = &mut ended => return Ok(()),
+            () = stdin_ended(&mut told_to_end) => return Ok(()),
             _ = cleaning.tick() => {
                 let mut cluster = mock.cluster();
                 let now = cluster.now();
                 cluster.clean_logs(now);
             }
         }
+    }
+}
+
+/// Ends with stdin, where that controls the cluster.
+async fn stdin_ended(control: &mut Option<oneshot::Receiver<()>>) {
+    match control {
+        Some(ended) => drop(ended.await),
+        None => std::future::pending().await,
     }
 }
 
