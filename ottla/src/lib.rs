@@ -41,7 +41,9 @@ pub use ottla_consumer::{
     RebalanceListener, Start,
 };
 pub use ottla_producer as producer;
-pub use ottla_producer::{Delivered, Delivery, Producer, ProducerOptions, Record};
+pub use ottla_producer::{
+    Delivered, Delivery, Partitioner, PartitionerClass, Producer, ProducerOptions, Record,
+};
 pub use ottla_protocol as protocol;
 
 mod kafka;

@@ -29,5 +29,6 @@ mod sequence;
 
 pub use completion::{Delivered, Delivery};
 pub use options::{Acks, CompressionType, ProducerOptions, ProducerValues};
+pub use partitioner::{Choice, Partitioner, PartitionerClass, Partitions};
 pub use producer::{Producer, TrySendError};
 pub use record::{Header, Record};

@@ -59,6 +59,12 @@ impl Memory {
         self.limit
     }
 
+    /// Bytes that are taken.
+    #[cfg(test)]
+    pub(crate) fn charged(&self) -> usize {
+        self.limit - self.state().free
+    }
+
     /// Whether somebody waits for room, so that batches should not linger.
     pub(crate) fn is_short(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0

@@ -36,12 +36,12 @@ impl Sender {
             self.consider(index, now);
         }
         if let Some(fatal) = self.fatal.clone() {
-            self.abandon(&fatal);
+            self.abandon(&fatal, now);
         }
     }
 
     fn said(&mut self, index: u32, ticket: Ticket, said: &Said, now: Instant, random: f64) {
-        let lane = &mut self.lanes[index as usize];
+        let lane = &mut self.lanes[index];
         let code = said.code;
         let verdict = judge(code, self.rules.idempotent);
         if verdict == Verdict::Written {
@@ -97,7 +97,7 @@ impl Sender {
 
     /// No answer came.
     fn failed(&mut self, index: u32, ticket: Ticket, error: Error, now: Instant, random: f64) {
-        let lane = &mut self.lanes[index as usize];
+        let lane = &mut self.lanes[index];
         let unknown = error.possibly_written();
         let hopeless = matches!(error.kind(), ErrorKind::Encode | ErrorKind::UnsupportedVersion) && !unknown;
         if hopeless {
@@ -115,13 +115,13 @@ impl Sender {
     }
 
     fn retry(&mut self, index: u32, ticket: Ticket, unknown: bool, now: Instant, random: f64) {
-        self.lanes[index as usize].sequences.retry(ticket, unknown);
+        self.lanes[index].sequences.retry(ticket, unknown);
         self.after_failure(index, ticket, now, random);
     }
 
     /// Gives the batch up if it has been tried often enough, and otherwise pauses.
     fn after_failure(&mut self, index: u32, ticket: Ticket, now: Instant, random: f64) {
-        let lane = &mut self.lanes[index as usize];
+        let lane = &mut self.lanes[index];
         let Some(batch) = lane.sequences.batch_mut(ticket) else { return };
         let tries = batch.tries;
         let until = now + self.rules.backoff.next(tries.saturating_sub(1), random);
@@ -140,7 +140,7 @@ impl Sender {
     }
 
     fn split(&mut self, index: u32, ticket: Ticket, error: Error) {
-        let lane = &mut self.lanes[index as usize];
+        let lane = &mut self.lanes[index];
         let Some(batch) = lane.sequences.refused(ticket) else { return };
         match batch.split() {
             Ok(parts) => lane.sequences.replace(ticket, parts),

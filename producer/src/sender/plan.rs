@@ -33,7 +33,7 @@ impl Sender {
     /// The brokers that have something to get, and may get it now.
     pub(crate) fn ready_nodes(&mut self, now: Instant) -> Vec<NodeId> {
         for (id, node) in &mut self.nodes {
-            let moved = |index: &u32| self.lanes[*index as usize].listed != Some(*id);
+            let moved = |index: &u32| self.lanes.find(*index).is_none_or(|lane| lane.listed != Some(*id));
             while node.ready.front().is_some_and(moved) {
                 node.ready.pop_front();
             }
@@ -63,7 +63,7 @@ impl Sender {
         let mut bytes = 0;
         for _ in 0..queue.ready.len() {
             let Some(index) = self.pop_ready(node) else { break };
-            let lane = &mut self.lanes[index as usize];
+            let lane = &mut self.lanes[index];
             if lane.leader != Some(node) || lane.retry_at.is_some_and(|at| at > now) {
                 self.consider(index, now);
                 continue;
@@ -82,7 +82,7 @@ impl Sender {
                 break;
             }
             if let Some((ticket, item)) = self.send(index) {
-                self.lanes[index as usize].in_request = Some(id);
+                self.lanes[index].in_request = Some(id);
                 bytes += item.records.len();
                 items.push(item);
                 batches.push((index, ticket));
@@ -97,12 +97,13 @@ impl Sender {
         let queue = self.nodes.entry(node).or_default();
         queue.in_flight += 1;
         queue.trouble = None;
+        queue.waiting_since = Some(now);
         Some(Planned { id, items })
     }
 
     /// Moves a partition's next batch into flight.
     fn send(&mut self, index: u32) -> Option<(crate::sequence::Ticket, Item)> {
-        let lane = &mut self.lanes[index as usize];
+        let lane = &mut self.lanes[index];
         let ticket = match lane.next_retry() {
             Some(ticket) => {
                 lane.sequences.resend(ticket)?;
@@ -138,7 +139,7 @@ impl Sender {
         let queue = self.nodes.get_mut(&node)?;
         loop {
             let index = queue.ready.pop_front()?;
-            let lane = &mut self.lanes[index as usize];
+            let Some(lane) = self.lanes.find_mut(index) else { continue };
             if lane.listed == Some(node) {
                 lane.listed = None;
                 return Some(index);
