@@ -247,7 +247,7 @@ impl Producer {
     }
 
     /// Gives up every record that was accepted before and has no outcome yet: its delivery fails at once with kind
-    /// `InvalidState`, and [`Error::possibly_written`] is true where a request that holds it is under way or was not answered.
+    /// `Aborted`, and [`Error::possibly_written`] is true where a request that holds it is under way or was not answered.
     /// The producer goes on with what is sent afterwards, in order and without duplicates as ever; records that others send
     /// while this is awaited may be given up, too. To end the producer at once, use [`Producer::close`] with no time.
     ///

@@ -251,7 +251,7 @@ impl Driver {
             Some(Command::Abort(reply)) => {
                 self.absorb(now);
                 let error = Error::new(
-                    ErrorKind::InvalidState,
+                    ErrorKind::Aborted,
                     "the application gave up records that were not acknowledged",
                 );
                 let Driver { sender, cluster, .. } = self;

@@ -236,8 +236,8 @@ async fn giving_up_fails_what_is_under_way_and_the_producer_goes_on() {
     producer.abort().await.unwrap();
     let (sent, open) = (sent.await.unwrap_err(), open.await.unwrap_err());
     assert!(start.elapsed() < MS(10));
-    assert_eq!((sent.kind(), sent.possibly_written()), (ErrorKind::InvalidState, true));
-    assert_eq!((open.kind(), open.possibly_written()), (ErrorKind::InvalidState, false));
+    assert_eq!((sent.kind(), sent.possibly_written()), (ErrorKind::Aborted, true));
+    assert_eq!((open.kind(), open.possibly_written()), (ErrorKind::Aborted, false));
     assert!(!open.is_fatal());
     send(&producer, 0, 3).await.await.unwrap();
     assert_eq!(cluster.log(0), [1, 3]);
