@@ -9,13 +9,18 @@ use ottla_protocol::error_code::ErrorCode;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::accumulator::{Accumulator, Attempt, Reason, Surroundings};
+use crate::acknowledge::Outbox;
+use crate::builder::ProducerBuilder;
 use crate::completion::Delivery;
 use crate::driver::{Command, Driver, Interest, Sealers, Shared};
+use crate::interceptor::{Interceptor, Interceptors};
 use crate::memory::Reservation;
 use crate::options::{IDEMPOTENT_IN_FLIGHT, ProducerOptions};
 use crate::record::Record;
 use crate::runtime;
 use crate::sender::{Rules, Sender};
+
+mod observed;
 
 /// Sends records to Kafka. Clones share everything; sending from many tasks through one handle is the normal use.
 ///
@@ -51,6 +56,19 @@ impl Producer {
     /// Kind `Config` for options that contradict each other or a codec that this build lacks, and outside of a tokio
     /// runtime.
     pub fn new(client: Client, options: ProducerOptions) -> Result<Producer, Error> {
+        Producer::builder(client, options).build()
+    }
+
+    /// A producer with more than options: see [`ProducerBuilder`].
+    pub fn builder(client: Client, options: ProducerOptions) -> ProducerBuilder {
+        ProducerBuilder::new(client, options)
+    }
+
+    pub(crate) fn start(
+        client: Client,
+        options: ProducerOptions,
+        interceptors: Vec<Arc<dyn Interceptor>>,
+    ) -> Result<Producer, Error> {
         options.validate()?;
         let runtime = runtime::current()?;
         let values = options.values();
@@ -64,6 +82,7 @@ impl Producer {
             values.partitioner.clone(),
             values.partitioner_ignore_keys,
         ));
+        accumulator.memory.meter.name(&client.options().values().client_id);
         let idempotent = values.is_idempotent();
         let rules = Rules {
             idempotent,
@@ -90,6 +109,7 @@ impl Producer {
             options,
             accumulator,
             topics,
+            outbox: Outbox::new(Interceptors::new(interceptors)),
             notify: Notify::new(),
             fatal: OnceLock::new(),
         });
@@ -110,6 +130,9 @@ impl Producer {
     /// # Cancel safety
     /// Dropped before it returns, it leaves the record nowhere; there is no half of it.
     pub async fn send(&self, record: Record<'_>) -> Result<Delivery, Error> {
+        if self.is_intercepted() {
+            return self.send_attached(record, None).await;
+        }
         let mut attempt = Attempt::default();
         match self.append(&record, &mut attempt) {
             Ok(delivery) => Ok(delivery),
@@ -150,6 +173,12 @@ impl Producer {
         deliveries: &mut Vec<Delivery>,
     ) -> Result<(), Error> {
         deliveries.reserve(records.len());
+        if self.is_intercepted() {
+            for record in records {
+                deliveries.push(self.send_attached(*record, None).await?);
+            }
+            return Ok(());
+        }
         let (mut left, mut attempt) = (records, Attempt::default());
         let mut deadline = None;
         loop {
@@ -179,8 +208,21 @@ impl Producer {
     /// # Errors
     /// The record, and why it was not taken. For a topic that is not known yet, its metadata is asked for.
     pub fn try_send<'a>(&self, record: Record<'a>) -> Result<Delivery, TrySendError<'a>> {
+        if self.is_intercepted() {
+            return self.try_send_attached(record, &mut None);
+        }
         let mut attempt = Attempt::default();
-        let mut reason = match self.append(&record, &mut attempt) {
+        let append = || self.append(&record, &mut attempt);
+        self.try_append(&record, append).map_err(|error| TrySendError { record, error })
+    }
+
+    /// Appends if that needs no waiting.
+    fn try_append(
+        &self,
+        record: &Record<'_>,
+        mut append: impl FnMut() -> Result<Delivery, Reason>,
+    ) -> Result<Delivery, Error> {
+        let mut reason = match append() {
             Ok(delivery) => return Ok(delivery),
             Err(reason) => reason,
         };
@@ -189,12 +231,12 @@ impl Producer {
             && let Some(topic) = shared.client.cluster().topic(record.topic())
         {
             shared.take_up(topic);
-            reason = match self.append(&record, &mut attempt) {
+            reason = match append() {
                 Ok(delivery) => return Ok(delivery),
                 Err(reason) => reason,
             };
         }
-        let error = match reason {
+        Err(match reason {
             Reason::UnknownTopic => {
                 shared.topics.ask(record.topic(), runtime::now());
                 shared.client.refresh_metadata();
@@ -202,16 +244,16 @@ impl Producer {
                 Error::new(ErrorKind::UnknownTopic, message).with_retriable(true)
             }
             Reason::NoRoom { .. } => self.no_room("now"),
-            Reason::NoSuchPartition { partitions } => no_such_partition(&record, partitions),
-            Reason::Misplaced { partition, partitions } => misplaced(&record, partition, partitions),
-            Reason::TooLarge { bytes, limit } => too_large(&record, bytes, limit),
+            Reason::NoSuchPartition { partitions } => no_such_partition(record, partitions),
+            Reason::Misplaced { partition, partitions } => misplaced(record, partition, partitions),
+            Reason::TooLarge { bytes, limit } => too_large(record, bytes, limit),
             Reason::Closed => self.closed(),
-        };
-        Err(TrySendError { record, error })
+        })
     }
 
     /// Sends everything that was accepted before, without lingering, and waits until all of it has its outcome. Whether
-    /// that was success, the deliveries tell. What is accepted meanwhile does not prolong it.
+    /// that was success, the deliveries tell. What is accepted meanwhile does not prolong it. Callbacks and interceptors
+    /// know it when this returns.
     ///
     /// # Errors
     /// `Closed` when the producer's task has ended; then everything has its outcome.
@@ -224,6 +266,7 @@ impl Producer {
         for batch in waiting.await.map_err(|_| self.closed())? {
             batch.told().await;
         }
+        self.delivered().await;
         Ok(())
     }
 
@@ -244,6 +287,17 @@ impl Producer {
             return Ok(());
         }
         ended.await.unwrap_or(Ok(()))
+    }
+
+    /// Waits until callbacks and interceptors know every outcome that there is.
+    async fn delivered(&self) {
+        if self.0.shared.outbox.is_used() {
+            let (reply, delivered) = oneshot::channel();
+            // A task that has ended delivered everything before.
+            if self.0.commands.send(Command::Deliver(reply)).is_ok() {
+                let _ = delivered.await;
+            }
+        }
     }
 
     /// Gives up every record that was accepted before and has no outcome yet: its delivery fails at once with kind

@@ -29,6 +29,7 @@ pub(crate) use partition::{Glance, PartitionBuffer};
 pub(crate) use run::Surroundings;
 use topics::{NameHasher, TopicBuffers};
 
+use crate::acknowledge::Attach;
 use crate::completion::Delivery;
 use crate::memory::{Memory, Reservation};
 use crate::partitioner::{Choice, Load, Partitioner, PartitionerClass, Partitions, Route, route};
@@ -126,11 +127,25 @@ impl Accumulator {
     }
 
     /// Appends a record to the open batch of its partition.
+    #[inline]
     pub(crate) fn append<'m>(
         &'m self,
         record: &Record<'_>,
         timestamp: i64,
         attempt: &mut Attempt<'m>,
+        now: impl Fn() -> Instant,
+        random: impl Fn() -> u64,
+    ) -> Result<Accepted, Refusal> {
+        self.append_with(record, timestamp, attempt, None, now, random)
+    }
+
+    /// Appends a record, and what the application attached to it.
+    pub(crate) fn append_with<'m>(
+        &'m self,
+        record: &Record<'_>,
+        timestamp: i64,
+        attempt: &mut Attempt<'m>,
+        attach: Option<Attach<'_>>,
         now: impl Fn() -> Instant,
         random: impl Fn() -> u64,
     ) -> Result<Accepted, Refusal> {
@@ -167,6 +182,9 @@ impl Accumulator {
             let mut partition = topic.partitions[at as usize].lock();
             match partition.append(record, timestamp, sticky, &room, &mut attempt.reservation, &now) {
                 Ok(Appended { delivery, wake: now_wake, turn_over }) => {
+                    if let Some(attach) = attach {
+                        partition.attach(&delivery, attach);
+                    }
                     if turn_over {
                         move_on(at);
                     }

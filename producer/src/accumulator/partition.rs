@@ -13,6 +13,7 @@ use std::time::Instant;
 use ottla_protocol::records::{AppendError, BATCH_HEADER_LEN, BatchBuilder};
 
 use super::inbox::Inbox;
+use crate::acknowledge::{Attach, Lineup};
 use crate::batch::Batch;
 use crate::completion::{Completion, Delivery, Teller};
 use crate::memory::{Memory, Reservation};
@@ -43,6 +44,8 @@ struct Appends {
     told_full: bool,
     /// Bytes appended since the partition became its topic's sticky one.
     sticky_bytes: usize,
+    /// The order of what is attached to records; none until something is.
+    lineup: Option<Box<Lineup>>,
 }
 
 #[derive(Debug)]
@@ -112,6 +115,7 @@ impl PartitionBuffer {
             told_open: false,
             told_full: false,
             sticky_bytes: 0,
+            lineup: None,
         };
         Arc::new(PartitionBuffer { topic, partition, index, appends: Mutex::new(appends) })
     }
@@ -248,6 +252,14 @@ impl Locked<'_> {
             wake = true;
         }
         Ok(Appended { delivery, wake, turn_over })
+    }
+
+    /// Notes what the application attached to the record of this delivery, which was appended last.
+    pub(crate) fn attach(&mut self, delivery: &Delivery, mut attach: Attach<'_>) {
+        let Appends { open, lineup, .. } = &mut *self.appends;
+        if let Some(open) = open {
+            open.completion.attach(delivery, &mut attach, lineup.get_or_insert_default());
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use ottla_client::{Client, Cluster, Error, ErrorKind, NodeId, Topic};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::accumulator::Accumulator;
+use crate::acknowledge::Outbox;
 use crate::completion::Completion;
 use crate::options::{ProducerOptions, ProducerValues};
 use crate::runtime;
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) accumulator: Arc<Accumulator>,
     /// Here and not with the handles, since the task needs leaders for as long as it has records.
     pub(crate) topics: Interest,
+    /// Callbacks and interceptors.
+    pub(crate) outbox: Arc<Outbox>,
     /// Wakes the task.
     pub(crate) notify: Notify,
     /// Why nothing can be sent any more.
@@ -60,6 +63,8 @@ impl Shared {
 pub(crate) enum Command {
     /// Send every batch that was opened at this instant at the latest, and say what to wait for.
     Flush(Instant, oneshot::Sender<Vec<Arc<Completion>>>),
+    /// Say when callbacks and interceptors know every outcome that there is now.
+    Deliver(oneshot::Sender<()>),
     /// Fail everything that has no outcome.
     Abort(oneshot::Sender<()>),
     /// End when all records have their outcome, or at the deadline; says how it ended.
@@ -116,6 +121,8 @@ impl Driver {
             let now = runtime::now();
             self.absorb(now);
             self.act(now);
+            // What was sent above is on its way while the application is busy here.
+            self.shared.outbox.deliver();
             if let Some(deadline) = self.closing {
                 let idle = self.sender.is_idle();
                 if idle || now >= deadline {
@@ -214,7 +221,8 @@ impl Driver {
                 tracing::debug!(node, %error, "cannot reach a leader");
                 self.sender.unreachable(node, error);
             }
-            Event::Answered { id, sent, result } => {
+            Event::Answered { id, sent, result, span } => {
+                let _request = span.enter();
                 let random = runtime::random();
                 match result {
                     Ok(Some(response)) => {
@@ -256,6 +264,11 @@ impl Driver {
                 );
                 let Driver { sender, cluster, .. } = self;
                 sender.abort(&error, now, leaders(cluster));
+                self.shared.outbox.deliver();
+                let _ = reply.send(());
+            }
+            Some(Command::Deliver(reply)) => {
+                self.shared.outbox.deliver();
                 let _ = reply.send(());
             }
             Some(Command::Close(deadline, reply)) => {
@@ -322,6 +335,7 @@ impl Driver {
                 "the producer's records were not all acknowledged before close's deadline",
             ))
         };
+        self.shared.outbox.deliver();
         for closer in self.closers.drain(..) {
             let _ = closer.send(result.clone());
         }
@@ -333,6 +347,7 @@ impl Drop for Driver {
         self.shared.accumulator.close();
         let message = "the producer's task ended with its runtime before these records were acknowledged";
         self.sender.abandon(&Error::new(ErrorKind::Closed, message), runtime::now());
+        self.shared.outbox.abandon();
     }
 }
 

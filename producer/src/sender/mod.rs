@@ -100,6 +100,7 @@ struct NodeQueue {
 #[derive(Debug)]
 struct Outstanding {
     node: NodeId,
+    sent_at: Instant,
     batches: Vec<(u32, Ticket)>,
 }
 
@@ -184,6 +185,7 @@ impl Sender {
             let trouble = if expired.is_empty() { None } else { self.trouble(index) };
             for batch in expired {
                 let error = batch.timeout_error(timeout, trouble.as_ref());
+                batch.warn_of(&error);
                 batch.fail(error, &self.accumulator.memory);
             }
             self.consider(index, now);
@@ -327,16 +329,22 @@ impl Sender {
 
     /// Fails every record that has no outcome, and ends.
     pub(crate) fn abandon(&mut self, error: &Error, now: Instant) {
+        let mut records = 0;
         self.meet_new_lanes(now, |_, _| None);
         let jobs = self.seal_jobs();
         self.sealing -= jobs.len();
         for job in jobs {
+            records += job.batch.count;
             job.batch.fail(error.clone(), &self.accumulator.memory);
         }
         for lane in self.lanes.iter_mut() {
             for batch in lane.abandon() {
+                records += batch.count;
                 batch.fail(error.clone(), &self.accumulator.memory);
             }
+        }
+        if records > 0 {
+            tracing::warn!(records, %error, "gave up on all records");
         }
     }
 
@@ -367,7 +375,14 @@ impl Sender {
 
     fn consider_with(&mut self, index: u32, now: Instant, linger: Duration) {
         let Some(lane) = self.lanes.find_mut(index) else { return };
+        let epoch = lane.sequences.upcoming().producer_epoch;
         lane.settle();
+        let raised = lane.sequences.upcoming().producer_epoch;
+        if raised != epoch {
+            self.accumulator.memory.meter.epoch_raised();
+            let (topic, partition) = (&lane.buffer.topic, lane.buffer.partition);
+            tracing::info!(%topic, partition, epoch = raised, "raised a partition's epoch to number its batches anew");
+        }
         lane.doubt(now);
         if self.compressor.codec() != ottla_protocol::compression::Compression::None {
             while let Some(job) = lane.stage(now, linger, SEAL_ELSEWHERE) {

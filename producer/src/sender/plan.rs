@@ -13,6 +13,13 @@ use crate::batch::Content;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RequestId(pub(super) u64);
 
+impl RequestId {
+    /// As a number, unique within the producer.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// A request to send.
 #[derive(Debug)]
 pub(crate) struct Planned {
@@ -81,7 +88,7 @@ impl Sender {
                 }
                 break;
             }
-            if let Some((ticket, item)) = self.send(index) {
+            if let Some((ticket, item)) = self.send(index, now) {
                 self.lanes[index].in_request = Some(id);
                 bytes += item.records.len();
                 items.push(item);
@@ -93,7 +100,10 @@ impl Sender {
             return None;
         }
         self.next_request += 1;
-        self.requests.insert(id, Outstanding { node, batches });
+        self.requests.insert(id, Outstanding { node, sent_at: now, batches });
+        self.accumulator.memory.meter.request_sent();
+        #[cfg(feature = "metrics")]
+        self.accumulator.memory.publish();
         let queue = self.nodes.entry(node).or_default();
         queue.in_flight += 1;
         queue.trouble = None;
@@ -102,7 +112,7 @@ impl Sender {
     }
 
     /// Moves a partition's next batch into flight.
-    fn send(&mut self, index: u32) -> Option<(crate::sequence::Ticket, Item)> {
+    fn send(&mut self, index: u32, now: Instant) -> Option<(crate::sequence::Ticket, Item)> {
         let lane = &mut self.lanes[index];
         let ticket = match lane.next_retry() {
             Some(ticket) => {
@@ -119,6 +129,7 @@ impl Sender {
                     let error =
                         Error::new(ErrorKind::Encode, format!("cannot compress a batch for {partition}"))
                             .with_cause(error);
+                    batch.warn_of(&error);
                     batch.fail(error, &self.accumulator.memory);
                     return None;
                 }
@@ -128,6 +139,13 @@ impl Sender {
         let (topic, partition) = (Arc::clone(&lane.buffer.topic), lane.buffer.partition);
         let batch = lane.sequences.batch_mut(ticket)?;
         batch.tries += 1;
+        let queued = now.saturating_duration_since(batch.opened);
+        match batch.tries {
+            1 => self.accumulator.memory.meter.sent(batch, queued),
+            _ => self.accumulator.memory.meter.retried(batch),
+        }
+        let (records, bytes, tries) = (batch.count, batch.size(), batch.tries);
+        tracing::trace!(%topic, partition, records, bytes, tries, ?queued, "sending a batch");
         match &batch.content {
             Content::Sealed(sealed) => Some((ticket, Item { topic, partition, records: sealed.bytes() })),
             Content::Open(_) | Content::Gone => None,

@@ -78,8 +78,8 @@ fn features() -> Result<(), String> {
     succeed(&mut cargo(&["check", "--package", "ottla-mock", "--no-default-features"]))?;
     let check = ["check", "--package", "ottla", "--no-default-features"];
     succeed(&mut cargo(&check))?;
-    for codec in ["gzip", "snappy", "lz4", "zstd", "zstd-simd"] {
-        succeed(cargo(&check).args(["--features", codec]))?;
+    for feature in ["gzip", "snappy", "lz4", "zstd", "zstd-simd", "json", "metrics"] {
+        succeed(cargo(&check).args(["--features", feature]))?;
     }
     Ok(())
 }

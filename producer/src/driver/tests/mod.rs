@@ -8,6 +8,9 @@
 mod cluster;
 mod life;
 mod mock;
+mod observers;
+mod tracing;
+mod typed;
 
 use std::time::Duration;
 
