@@ -33,6 +33,7 @@ pub use kafka::Kafka;
 pub use topics::NewTopic;
 
 pub use ottla_client::options;
+pub use ottla_client::serialize;
 pub use ottla_client::{
     Client, ClientOptions, Cluster, Dial, DialFuture, Error, ErrorKind, Node, NodeId, Partition, TcpDialer,
     Topic, TopicPartition,
@@ -43,7 +44,10 @@ pub use ottla_consumer::{
     RebalanceListener, Start,
 };
 pub use ottla_producer as producer;
-pub use ottla_producer::{Delivered, Delivery, Producer, ProducerOptions, Record};
+pub use ottla_producer::{
+    Acknowledgement, Delivered, Delivery, Header, Interceptor, Partitioner, PartitionerClass, Producer,
+    ProducerBuilder, ProducerMetrics, ProducerOptions, Record, Sending, TypedProducer, TypedRecord,
+};
 pub use ottla_protocol as protocol;
 
 mod kafka;
