@@ -35,6 +35,8 @@ struct Limits {
     max_bytes: usize,
     isolation: Isolation,
     rack: String,
+    /// The follower that fetches, or -1.
+    replica_id: i32,
 }
 
 impl Serve for FetchRequest {
@@ -77,6 +79,7 @@ impl Serve for FetchRequest {
                 _ => Isolation::HighWatermark,
             },
             rack: self.rack_id,
+            replica_id: if call.version >= 15 { self.replica_state.replica_id } else { self.replica_id },
         };
         let wait = Duration::from_millis(u64::try_from(self.max_wait_ms).unwrap_or(0));
         let waiting = Waiting { until: call.now + wait, context, wanted, limits };
@@ -182,10 +185,15 @@ fn look_at(
     let partition = topic?.partition(index).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
     let reads_here =
         partition.leader == call.broker || call.version >= 11 && partition.replicas.contains(&call.broker);
-    if !reads_here {
+    // A replica compares epochs before it looks who leads.
+    if partition.replicas.contains(&call.broker) {
+        check_epoch(partition, wanted.current_leader_epoch)?;
+    }
+    // Whoever takes itself for a follower has to be one.
+    let is_known = limits.replica_id < 0 || partition.replicas.contains(&limits.replica_id);
+    if !reads_here || !is_known {
         return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
     }
-    check_epoch(partition, wanted.current_leader_epoch)?;
     let log = &partition.log;
     let ends = PartitionData {
         partition_index: index,

@@ -1,9 +1,10 @@
 //! Who leads: what the controller does when brokers come and go.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ottla_protocol::uuid::Uuid;
 
+use super::alarms::Alarm;
 use super::brokers::{Broker, BrokerState};
 use super::{Cluster, Partition};
 use crate::configs;
@@ -51,6 +52,31 @@ impl Cluster {
             self.parked.wake(topic, index);
         }
         self.topics_changed();
+    }
+
+    /// Leaders give up on a follower that hasn't had all that they have for `replica.lag.time.max.ms`, and look again after half
+    /// of that, as long as the controller believes in it. One that lacks nothing stays in sync.
+    pub(super) fn shrink_if_lagging(&mut self, now: Instant, broker: i32) {
+        let silent = |id: i32| self.brokers.get(id).is_some_and(|found| found.state != BrokerState::Running);
+        if !silent(broker) || !self.brokers.is_live(broker) {
+            return;
+        }
+        let lags = |partition: &Partition| {
+            partition.leader != broker
+                && !silent(partition.leader)
+                && partition.held.contains(&broker)
+                && partition.isr.contains(&broker)
+                && partition.end_of(broker) < partition.log.end_offset()
+        };
+        for (topic, index) in self.partitions_where(lags) {
+            if let Some(partition) = self.partition_mut(topic, index) {
+                partition.left(broker);
+            }
+            self.parked.wake(topic, index);
+        }
+        let lag = u64::try_from(self.brokers.number("replica.lag.time.max.ms")).unwrap_or(0);
+        self.alarms.set(now + Duration::from_millis(lag / 2 + 1), Alarm::Lag(broker));
+        self.settle(now);
     }
 
     /// The controller counts on the broker again.

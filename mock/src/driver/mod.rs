@@ -223,6 +223,11 @@ impl Mock {
         self.cluster().move_transaction_coordinator(now(), id, to)
     }
 
+    /// [`Cluster::release_markers`], now.
+    pub fn release_markers(&self) {
+        self.cluster().release_markers(now());
+    }
+
     fn own(&self, task: AbortHandle) {
         lock(&self.owner.tasks).push(task);
     }
