@@ -34,7 +34,8 @@ impl<'a> Record<'a> {
         self
     }
 
-    /// Sets the timestamp in milliseconds since 1970; without it the record gets the time of `send`.
+    /// Sets the timestamp in milliseconds since 1970; without it the record gets the time of `send`, on Linux as of the
+    /// kernel's last tick: up to 4 milliseconds earlier, or 10 with the slowest tick.
     #[must_use]
     pub const fn timestamp(mut self, milliseconds: i64) -> Self {
         self.timestamp = Some(milliseconds);
