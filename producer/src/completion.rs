@@ -42,13 +42,13 @@ pub struct Delivery {
     batch: Arc<Completion>,
     index: u32,
     /// Place of this delivery's waker among the completion's, once it has waited.
-    slot: Option<u32>,
+    slot: Slot,
     timestamp: i64,
 }
 
 impl Delivery {
     pub(crate) fn new(batch: Arc<Completion>, index: u32, timestamp: i64) -> Self {
-        Delivery { batch, index, slot: None, timestamp }
+        Delivery { batch, index, slot: Slot::NONE, timestamp }
     }
 
     /// The topic that the record goes to.
@@ -69,7 +69,7 @@ impl Delivery {
                     let part = parts.partition_point(|part| part.first <= self.index) - 1;
                     let Part { first, completion } = &parts[part];
                     self.index -= first;
-                    self.slot = None;
+                    self.slot = Slot::NONE;
                     self.batch = Arc::clone(completion);
                 }
                 told => return Some(told.of(&self.batch, self.index, self.timestamp)),
@@ -92,6 +92,14 @@ impl Future for Delivery {
             }
         }
     }
+}
+
+/// A waker's place; the last number means none. A batch has fewer records than that.
+#[derive(Clone, Copy, Debug)]
+struct Slot(u32);
+
+impl Slot {
+    const NONE: Slot = Slot(u32::MAX);
 }
 
 /// A batch's outcome to come.
@@ -146,7 +154,7 @@ impl Completion {
     pub(crate) async fn told(self: Arc<Self>) {
         let mut open = vec![self];
         while let Some(batch) = open.pop() {
-            let mut slot = None;
+            let mut slot = Slot::NONE;
             std::future::poll_fn(|cx| match batch.outcome.get() {
                 Some(_) => Poll::Ready(()),
                 None if batch.register(&mut slot, cx.waker()) => Poll::Pending,
@@ -166,15 +174,15 @@ impl Completion {
     }
 
     /// Notes a waker in `slot`; false if the outcome is known by now.
-    fn register(&self, slot: &mut Option<u32>, waker: &Waker) -> bool {
+    fn register(&self, slot: &mut Slot, waker: &Waker) -> bool {
         let mut waiters = self.waiters();
         if self.outcome.get().is_some() {
             return false;
         }
-        match slot.and_then(|slot| waiters.get_mut(slot as usize)) {
+        match waiters.get_mut(slot.0 as usize) {
             Some(known) => known.clone_from(waker),
             None => {
-                *slot = Some(waiters.len() as u32);
+                *slot = Slot(waiters.len() as u32);
                 waiters.push(waker.clone());
             }
         }

@@ -131,12 +131,13 @@ impl Producer {
     /// Dropped before it returns, it leaves the record nowhere; there is no half of it.
     pub async fn send(&self, record: Record<'_>) -> Result<Delivery, Error> {
         if self.is_intercepted() {
-            return self.send_attached(record, None).await;
+            return Box::pin(self.send_attached(record, None)).await;
         }
         let mut attempt = Attempt::default();
         match self.append(&record, &mut attempt) {
             Ok(delivery) => Ok(delivery),
-            Err(reason) => self.send_later(&record, reason, attempt).await,
+            // On the heap, or every send would make room for a wait that hardly any has.
+            Err(reason) => Box::pin(self.send_later(&record, reason, attempt)).await,
         }
     }
 
@@ -327,19 +328,24 @@ impl Producer {
     }
 
     /// Tries to append, and wakes the task if it has to know.
-    #[inline]
+    #[inline(always)]
     fn append<'s>(&'s self, record: &Record<'_>, attempt: &mut Attempt<'s>) -> Result<Delivery, Reason> {
         let shared = &*self.0.shared;
         let timestamp = record.timestamp_ms().unwrap_or_else(runtime::timestamp);
-        let (result, wake) =
-            match shared.accumulator.append(record, timestamp, attempt, runtime::now, runtime::seed) {
-                Ok(accepted) => (Ok(accepted.delivery), accepted.wake),
-                Err(refusal) => (Err(refusal.reason), refusal.wake),
-            };
-        if wake {
-            shared.notify.notify_one();
+        match shared.accumulator.append(record, timestamp, attempt, runtime::now, runtime::seed) {
+            Ok(accepted) => {
+                if accepted.wake {
+                    shared.notify.notify_one();
+                }
+                Ok(accepted.delivery)
+            }
+            Err(refusal) => {
+                if refusal.wake {
+                    shared.notify.notify_one();
+                }
+                Err(refusal.reason)
+            }
         }
-        result
     }
 
     /// Appends as many records as possible without waiting.
