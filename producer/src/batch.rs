@@ -1,11 +1,13 @@
 //! [`Batch`]: records of one partition on their way, and everything that is known about them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ottla_client::{Error, ErrorKind};
-use ottla_protocol::compression::{CompressionError, Compressor};
+use ottla_protocol::compression::{Compression, CompressionError, Compressor};
 use ottla_protocol::records::{BatchBuilder, ProducerState, RecordError, SealOptions, SealedBatch};
 
+use crate::accumulator::Ratio;
 use crate::completion::{Outcome, Part, Teller};
 use crate::memory::Memory;
 
@@ -25,6 +27,8 @@ pub(crate) struct Batch {
     /// Whether one of them may have been processed without its answer having told so.
     pub(crate) possibly_written: bool,
     pub(crate) last_error: Option<Error>,
+    /// Learns how well the records could be compressed.
+    ratio: Arc<Ratio>,
 }
 
 /// The records.
@@ -39,7 +43,13 @@ pub(crate) enum Content {
 }
 
 impl Batch {
-    pub(crate) fn new(completion: Teller, builder: BatchBuilder, opened: Instant, charged: usize) -> Self {
+    pub(crate) fn new(
+        completion: Teller,
+        builder: BatchBuilder,
+        opened: Instant,
+        charged: usize,
+        ratio: Arc<Ratio>,
+    ) -> Self {
         Batch {
             completion,
             count: builder.len() as i32,
@@ -49,6 +59,7 @@ impl Batch {
             tries: 0,
             possibly_written: false,
             last_error: None,
+            ratio,
         }
     }
 
@@ -78,7 +89,11 @@ impl Batch {
         self.content = match std::mem::replace(&mut self.content, Content::Gone) {
             Content::Open(builder) => {
                 let options = SealOptions { producer, ..SealOptions::default() };
-                Content::Sealed(builder.seal(&options, compressor)?)
+                let sealed = builder.seal(&options, compressor)?;
+                if compressor.codec() != Compression::None {
+                    self.ratio.observe(sealed.uncompressed_size(), sealed.size());
+                }
+                Content::Sealed(sealed)
             }
             Content::Sealed(mut sealed) => {
                 sealed.set_producer(producer);
@@ -127,11 +142,15 @@ impl Batch {
         match halves(sealed) {
             Err(error) => Err(Box::new((self, Some(error)))),
             Ok(builders) => {
+                // The estimate led astray: begin again with none.
+                self.ratio.observe(1, 1);
                 let first = count.div_ceil(2) as u32;
                 let mut charged = [self.charged / 2, self.charged - self.charged / 2].into_iter();
                 let mut batches = builders.map(|builder| {
                     let completion = self.completion.part();
-                    let mut batch = Batch::new(completion, builder, self.opened, charged.next().unwrap_or(0));
+                    let charged = charged.next().unwrap_or(0);
+                    let ratio = Arc::clone(&self.ratio);
+                    let mut batch = Batch::new(completion, builder, self.opened, charged, ratio);
                     batch.tries = self.tries;
                     batch.last_error = self.last_error.clone();
                     batch
@@ -148,6 +167,11 @@ impl Batch {
                 Ok(batches)
             }
         }
+    }
+
+    /// Whether it has still to be sealed.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.content, Content::Open(_))
     }
 
     /// Whether its time is over.
@@ -226,7 +250,7 @@ mod tests {
     #[test]
     fn a_timeout_says_what_it_waited_for_even_if_nothing_failed() {
         let teller = Teller::new("t".into(), 3);
-        let mut batch = Batch::new(teller, BatchBuilder::new(100), Instant::now(), 0);
+        let mut batch = Batch::new(teller, BatchBuilder::new(100), Instant::now(), 0, Arc::new(Ratio::new()));
         let text = |batch: &Batch, trouble: Option<&Error>| {
             batch.timeout_error(Duration::from_secs(2), trouble).to_string()
         };
@@ -250,7 +274,8 @@ mod tests {
             let timestamp = if at == 200 { i64::MAX } else { 0 };
             builder.try_append(timestamp, None, None, NO_HEADERS).expect("room");
         }
-        let mut batch = Batch::new(Teller::new("t".into(), 0), builder, Instant::now(), 0);
+        let teller = Teller::new("t".into(), 0);
+        let mut batch = Batch::new(teller, builder, Instant::now(), 0, Arc::new(Ratio::new()));
         batch.seal(ProducerState::NONE, &mut Compressor::none()).expect("no codec");
         let halves = batch.split().expect("many records");
         assert_eq!(halves.each_ref().map(|half| half.count), [200, 200]);

@@ -25,7 +25,7 @@ ottla_client::options! {
         "enable.idempotence" => enable_idempotence: Option<bool> = None;
         /// How long a batch waits for more records before it is sent although it is not full.
         "linger.ms" => linger: Duration = MS(5);
-        /// How many bytes of records are gathered into a batch at most; a larger record gets a batch of its own.
+        /// How many bytes of records are gathered into a batch at most, compressed as far as the topic's earlier batches let expect; a larger record gets a batch of its own.
         "batch.size" => batch_size: usize = 16_384, max i32::MAX as usize;
         /// How many bytes all records that are not acknowledged may take, and the buffers kept for new ones.
         "buffer.memory" => buffer_memory: usize = 32 << 20, min 1;

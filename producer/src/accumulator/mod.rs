@@ -12,6 +12,7 @@
 
 mod inbox;
 mod partition;
+mod ratio;
 mod run;
 mod topics;
 
@@ -26,6 +27,7 @@ use ottla_client::NodeId;
 pub(crate) use inbox::Inbox;
 use partition::{Appended, Refused, Room};
 pub(crate) use partition::{Glance, PartitionBuffer};
+pub(crate) use ratio::Ratio;
 pub(crate) use run::Surroundings;
 use topics::{NameHasher, TopicBuffers};
 
@@ -37,6 +39,9 @@ use crate::record::Record;
 
 type Topics = HashMap<Arc<str>, TopicBuffers, BuildHasherDefault<NameHasher>>;
 
+/// However well records can be compressed, `buffer.memory` has room for so many batches before.
+const FEWEST_BATCHES: usize = 16;
+
 /// The buffers of all topics.
 #[derive(Debug)]
 pub(crate) struct Accumulator {
@@ -47,6 +52,8 @@ pub(crate) struct Accumulator {
     pub(crate) inbox: Inbox,
     closed: AtomicBool,
     batch_size: usize,
+    /// The most bytes of records in a batch, however small they may become.
+    most: usize,
     max_record_size: usize,
     partitioner: PartitionerClass,
     ignore_keys: bool,
@@ -120,6 +127,7 @@ impl Accumulator {
             closed: AtomicBool::new(false),
             // A buffer beyond the whole memory would be waited for in vain.
             batch_size: batch_size.min(buffer_memory),
+            most: (buffer_memory / FEWEST_BATCHES).max(batch_size.min(buffer_memory)),
             max_record_size,
             partitioner,
             ignore_keys,
@@ -127,7 +135,7 @@ impl Accumulator {
     }
 
     /// Appends a record to the open batch of its partition.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn append<'m>(
         &'m self,
         record: &Record<'_>,
@@ -140,6 +148,7 @@ impl Accumulator {
     }
 
     /// Appends a record, and what the application attached to it.
+    #[inline(always)]
     pub(crate) fn append_with<'m>(
         &'m self,
         record: &Record<'_>,
@@ -212,7 +221,7 @@ impl Accumulator {
     }
 
     /// Where a record goes, by itself, by an earlier choice or by its key.
-    #[inline]
+    #[inline(always)]
     fn route(
         &self,
         topic: &TopicBuffers,
@@ -246,7 +255,13 @@ impl Accumulator {
     }
 
     fn room(&self) -> Room<'_> {
-        Room { memory: &self.memory, inbox: &self.inbox, closed: &self.closed, batch_size: self.batch_size }
+        Room {
+            memory: &self.memory,
+            inbox: &self.inbox,
+            closed: &self.closed,
+            batch_size: self.batch_size,
+            most: self.most,
+        }
     }
 
     /// Makes or updates a topic's buffers; these are its partitions' leaders. Partitions of a topic in use never go away:
@@ -261,7 +276,8 @@ impl Accumulator {
         let mut indices = self.indices();
         for partition in topic.partitions.len()..now.count() {
             let index = indices.take();
-            let buffer = PartitionBuffer::new(Arc::clone(name), partition as i32, index, self.batch_size);
+            let (name, ratio) = (Arc::clone(name), Arc::clone(&topic.ratio));
+            let buffer = PartitionBuffer::new(name, partition as i32, index, self.batch_size, ratio);
             indices.unmet.push(Arc::clone(&buffer));
             topic.partitions.push(buffer);
         }

@@ -13,6 +13,7 @@ use std::time::Instant;
 use ottla_protocol::records::{AppendError, BATCH_HEADER_LEN, BatchBuilder};
 
 use super::inbox::Inbox;
+use super::ratio::Ratio;
 use crate::acknowledge::{Attach, Lineup};
 use crate::batch::Batch;
 use crate::completion::{Completion, Delivery, Teller};
@@ -30,6 +31,8 @@ pub(crate) struct PartitionBuffer {
     pub(crate) partition: i32,
     /// Its place among all partitions of the producer.
     pub(crate) index: u32,
+    /// How well its topic's records can be compressed.
+    ratio: Arc<Ratio>,
     appends: Mutex<Appends>,
 }
 
@@ -37,13 +40,15 @@ pub(crate) struct PartitionBuffer {
 struct Appends {
     open: Option<OpenBatch>,
     full: VecDeque<Batch>,
-    /// The buffer size of the next batch; it follows the traffic between [`FIRST_BUFFER`] and `batch.size`.
+    /// The buffer size of the next batch; it follows the traffic between [`FIRST_BUFFER`] and what fills a batch.
     buffer_size: usize,
     /// Whether the task knows that a batch is open, and that one is full.
     told_open: bool,
     told_full: bool,
     /// Bytes appended since the partition became its topic's sticky one.
     sticky_bytes: usize,
+    /// After so many of them its turn is over at the latest.
+    turn: usize,
     /// The order of what is attached to records; none until something is.
     lineup: Option<Box<Lineup>>,
 }
@@ -52,6 +57,7 @@ struct Appends {
 struct OpenBatch {
     builder: BatchBuilder,
     completion: Teller,
+    ratio: Arc<Ratio>,
     opened: Instant,
     charged: usize,
 }
@@ -63,6 +69,8 @@ pub(crate) struct Room<'a> {
     pub(crate) inbox: &'a Inbox,
     pub(crate) closed: &'a AtomicBool,
     pub(crate) batch_size: usize,
+    /// The most bytes of records in a batch, however small they may become.
+    pub(crate) most: usize,
 }
 
 /// A record that was taken.
@@ -107,7 +115,13 @@ pub(crate) struct Glance {
 }
 
 impl PartitionBuffer {
-    pub(crate) fn new(topic: Arc<str>, partition: i32, index: u32, batch_size: usize) -> Arc<Self> {
+    pub(crate) fn new(
+        topic: Arc<str>,
+        partition: i32,
+        index: u32,
+        batch_size: usize,
+        ratio: Arc<Ratio>,
+    ) -> Arc<Self> {
         let appends = Appends {
             open: None,
             full: VecDeque::new(),
@@ -115,9 +129,10 @@ impl PartitionBuffer {
             told_open: false,
             told_full: false,
             sticky_bytes: 0,
+            turn: 2 * batch_size,
             lineup: None,
         };
-        Arc::new(PartitionBuffer { topic, partition, index, appends: Mutex::new(appends) })
+        Arc::new(PartitionBuffer { topic, partition, index, ratio, appends: Mutex::new(appends) })
     }
 
     /// Locks the partition for a record, or for several.
@@ -178,6 +193,7 @@ impl PartitionBuffer {
 impl Locked<'_> {
     /// Appends a record. `now` is asked for when a batch is opened; `sticky` says that the record may go to another
     /// partition instead, when this one has had its turn.
+    #[inline(always)]
     pub(crate) fn append<'m>(
         &mut self,
         record: &Record<'_>,
@@ -187,35 +203,50 @@ impl Locked<'_> {
         reservation: &mut Option<Reservation<'m>>,
         now: impl FnOnce() -> Instant,
     ) -> Result<Appended, Refused> {
-        let appends = &mut *self.appends;
         // Under the lock, so that nothing is appended behind the last look of a task that ends.
         if room.closed.load(Ordering::Relaxed) {
             return Err(Refused::Closed);
         }
-        let mut wake = false;
-        if let Some(open) = &mut appends.open {
+        if let Some(open) = &mut self.appends.open {
             let before = open.builder.size();
-            match open.append(record, timestamp) {
-                Ok(delivery) => {
-                    let added = open.builder.size() - before;
-                    let turn_over = sticky && appends.add_sticky(added, 2 * room.batch_size);
-                    return Ok(Appended { delivery, wake: false, turn_over });
-                }
-                Err(AppendError::Full) => {
-                    wake = appends.close_open(room.batch_size);
-                    if wake {
-                        room.inbox.push(self.buffer.index);
-                    }
-                }
-                Err(_) => return Err(Refused::TooLarge),
+            // A batch that holds records refuses one only for being full.
+            if let Ok(delivery) = open.append(record, timestamp) {
+                let added = open.builder.size() - before;
+                let turn_over = sticky && self.appends.add_sticky(added);
+                return Ok(Appended { delivery, wake: false, turn_over });
+            }
+        }
+        self.append_to_new(record, timestamp, sticky, room, reservation, now)
+    }
+
+    /// Appends a record to a batch of its own, which others may join. The open one, if there is one, is full.
+    #[cold]
+    #[inline(never)]
+    fn append_to_new<'m>(
+        &mut self,
+        record: &Record<'_>,
+        timestamp: i64,
+        sticky: bool,
+        room: &Room<'m>,
+        reservation: &mut Option<Reservation<'m>>,
+        now: impl FnOnce() -> Instant,
+    ) -> Result<Appended, Refused> {
+        let appends = &mut *self.appends;
+        let mut wake = false;
+        let fill = self.buffer.ratio.fill(room.batch_size, room.most);
+        appends.turn = 2 * fill;
+        if appends.open.is_some() {
+            wake = appends.close_open(fill);
+            if wake {
+                room.inbox.push(self.buffer.index);
             }
         }
         let needed = record.size_upper_bound();
-        if sticky && appends.sticky_bytes > 0 && appends.sticky_bytes + needed > room.batch_size {
+        if sticky && appends.sticky_bytes > 0 && appends.sticky_bytes + needed > fill {
             appends.sticky_bytes = 0;
             return Err(Refused::TurnOver { wake });
         }
-        let mut bytes = appends.buffer_size.max(needed);
+        let mut bytes = appends.buffer_size.min(fill).max(needed);
         let charged = match reservation.take() {
             // What was waited for will do if the record fits.
             Some(reserved) if reserved.bytes() >= needed => {
@@ -234,6 +265,7 @@ impl Locked<'_> {
         let mut open = OpenBatch {
             builder: BatchBuilder::with_buffer(buffer, bytes),
             completion: Teller::new(Arc::clone(&self.buffer.topic), self.buffer.partition),
+            ratio: Arc::clone(&self.buffer.ratio),
             opened: now(),
             charged: charged.bytes,
         };
@@ -246,7 +278,7 @@ impl Locked<'_> {
         };
         let added = open.builder.size();
         appends.open = Some(open);
-        let turn_over = sticky && appends.add_sticky(added, 2 * room.batch_size);
+        let turn_over = sticky && appends.add_sticky(added);
         if !std::mem::replace(&mut appends.told_open, true) {
             room.inbox.push(self.buffer.index);
             wake = true;
@@ -265,18 +297,18 @@ impl Locked<'_> {
 
 impl Appends {
     /// Closes the open batch as full; true if the task doesn't know of a full batch yet.
-    fn close_open(&mut self, batch_size: usize) -> bool {
+    fn close_open(&mut self, fill: usize) -> bool {
         if let Some(open) = self.open.take() {
             self.full.push_back(open.into_batch());
-            self.buffer_size = (self.buffer_size * 4).min(batch_size.max(self.buffer_size));
+            self.buffer_size = (self.buffer_size * 4).min(fill.max(FIRST_BUFFER.min(self.buffer_size)));
         }
         !std::mem::replace(&mut self.told_full, true)
     }
 
-    /// Counts bytes of the sticky partition; true when its turn is over at `limit`.
-    fn add_sticky(&mut self, bytes: usize, limit: usize) -> bool {
+    /// Counts bytes of the sticky partition; true when its turn is over.
+    fn add_sticky(&mut self, bytes: usize) -> bool {
         self.sticky_bytes += bytes;
-        let over = self.sticky_bytes >= limit;
+        let over = self.sticky_bytes >= self.turn;
         if over {
             self.sticky_bytes = 0;
         }
@@ -291,7 +323,7 @@ impl Appends {
 }
 
 impl OpenBatch {
-    #[inline]
+    #[inline(always)]
     fn append(&mut self, record: &Record<'_>, timestamp: i64) -> Result<Delivery, AppendError> {
         let index = self.builder.try_append(
             timestamp,
@@ -303,6 +335,6 @@ impl OpenBatch {
     }
 
     fn into_batch(self) -> Batch {
-        Batch::new(self.completion, self.builder, self.opened, self.charged)
+        Batch::new(self.completion, self.builder, self.opened, self.charged, self.ratio)
     }
 }

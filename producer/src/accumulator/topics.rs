@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::partition::PartitionBuffer;
+use super::ratio::Ratio;
 use crate::partitioner::{Partitions, Sticky};
 
 /// The buffers of one topic.
@@ -15,6 +16,7 @@ pub(super) struct TopicBuffers {
     /// As of the last metadata.
     pub(super) now: Arc<Partitions>,
     pub(super) sticky: Sticky,
+    pub(super) ratio: Arc<Ratio>,
     /// Records that took turns.
     turn: AtomicU64,
 }
@@ -25,6 +27,7 @@ impl TopicBuffers {
             partitions: Vec::new(),
             now: Arc::new(now),
             sticky: Sticky::new(),
+            ratio: Arc::new(Ratio::new()),
             turn: AtomicU64::new(0),
         }
     }

@@ -11,7 +11,8 @@ fn batch(topic: &str, records: usize) -> Batch {
     for _ in 0..records {
         builder.try_append(0, None, Some(&[0; 93]), NO_HEADERS).expect("room");
     }
-    Batch::new(Teller::new(topic.into(), 0), builder, std::time::Instant::now(), 0)
+    let ratio = std::sync::Arc::new(crate::accumulator::Ratio::new());
+    Batch::new(Teller::new(topic.into(), 0), builder, std::time::Instant::now(), 0, ratio)
 }
 
 const MS: fn(u64) -> Duration = Duration::from_millis;

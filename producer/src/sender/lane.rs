@@ -50,6 +50,13 @@ enum Queued {
     },
 }
 
+impl Queued {
+    /// Whether it is to be compressed, and as large as that.
+    fn is_worth(&self, bytes: usize) -> bool {
+        matches!(self, Queued::Ready(batch) if batch.is_open() && batch.size() >= bytes)
+    }
+}
+
 /// What there is to do for a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Todo {
@@ -154,36 +161,51 @@ impl Lane {
         if self.glance.full > 0 { Some(oldest) } else { Some(oldest + linger) }
     }
 
-    /// Takes a batch from the buffer that is worth compressing elsewhere, if it is time for that.
+    /// Takes a batch that is worth compressing elsewhere, if it is time for that.
     pub(super) fn stage(&mut self, now: Instant, linger: Duration, worth: usize) -> Option<SealJob> {
+        // What was split is taken already.
+        if let Some(at) = self.queue.iter().position(|queued| queued.is_worth(worth)) {
+            return self.seal_elsewhere(at);
+        }
         let ahead = self.glance.full > 0 && self.queue.len() < AHEAD;
         let due = self.queue.is_empty() && matches!(self.todo(now, linger), Todo::Send | Todo::Identify);
         let sendable = !matches!(self.sequences.next(), Next::Retry(_));
         if self.leader.is_none() || !(ahead || due && sendable) || !self.take() {
             return None;
         }
-        match self.queue.pop_back() {
-            Some(Queued::Ready(batch)) if batch.size() >= worth => {
-                let job = self.next_job;
-                self.next_job += 1;
-                let (opened, completion) = (batch.opened, batch.completion.share());
-                self.queue.push_back(Queued::Sealing { job, opened, completion });
-                Some(SealJob { index: self.buffer.index, job, batch })
-            }
-            other => {
-                self.queue.extend(other);
-                None
-            }
-        }
+        let last = self.queue.len() - 1;
+        if self.queue[last].is_worth(worth) { self.seal_elsewhere(last) } else { None }
     }
 
-    /// Takes back a batch that was compressed, or drops its place if it is gone. Hands a batch back whose place is gone.
-    pub(super) fn sealed(&mut self, job: u64, batch: Option<Batch>) -> Option<Batch> {
+    fn seal_elsewhere(&mut self, at: usize) -> Option<SealJob> {
+        let job = self.next_job;
+        let Queued::Ready(batch) = self.queue.remove(at)? else { return None };
+        self.next_job += 1;
+        let (opened, completion) = (batch.opened, batch.completion.share());
+        self.queue.insert(at, Queued::Sealing { job, opened, completion });
+        Some(SealJob { index: self.buffer.index, job, batch })
+    }
+
+    /// Takes back a batch that was compressed, or drops its place if it is gone; one that takes more than `limit` bytes
+    /// even so is split. Hands a batch back whose place is gone.
+    pub(super) fn sealed(&mut self, job: u64, batch: Option<Batch>, limit: usize) -> Option<Batch> {
         let place = |queued: &Queued| matches!(queued, Queued::Sealing { job: known, .. } if *known == job);
         let Some(at) = self.queue.iter().position(place) else { return batch };
-        match batch {
-            Some(batch) => self.queue[at] = Queued::Ready(batch),
-            None => drop(self.queue.remove(at)),
+        self.queue.remove(at);
+        for (behind, part) in batch.into_iter().flat_map(|batch| fitting(batch, limit)).enumerate() {
+            self.queue.insert(at + behind, Queued::Ready(part));
+        }
+        None
+    }
+
+    /// Hands a sealed batch back if it takes no more than `limit` bytes; otherwise its parts are next.
+    pub(super) fn fits(&mut self, batch: Batch, limit: usize) -> Option<Batch> {
+        let mut parts = fitting(batch, limit);
+        if parts.len() == 1 {
+            return parts.pop();
+        }
+        for part in parts.into_iter().rev() {
+            self.queue.push_front(Queued::Ready(part));
         }
         None
     }
@@ -313,5 +335,17 @@ impl Lane {
         let taken = batch.is_some();
         self.queue.extend(batch.map(Queued::Ready));
         taken
+    }
+}
+
+/// The batch, or its halves if it takes more than `limit` bytes and has more than one record.
+fn fitting(batch: Batch, limit: usize) -> Vec<Batch> {
+    if batch.size() <= limit {
+        return vec![batch];
+    }
+    match batch.split() {
+        Ok(halves) => halves.into(),
+        // The broker is to judge what can't be split.
+        Err(whole) => vec![whole.0],
     }
 }

@@ -354,10 +354,10 @@ impl Sender {
         let lane = self.lanes.find_mut(index);
         let without_place = match (&self.fatal, lane) {
             (Some(_), Some(lane)) => {
-                lane.sealed(job, None);
+                lane.sealed(job, None, 0);
                 batch
             }
-            (None, Some(lane)) => lane.sealed(job, batch),
+            (None, Some(lane)) => lane.sealed(job, batch, self.rules.max_request_size),
             (_, None) => batch,
         };
         if let Some(batch) = without_place {

@@ -123,16 +123,21 @@ impl Sender {
                 if lane.sequences.next() != crate::sequence::Next::New {
                     return None;
                 }
-                let mut batch = lane.pop_new()?;
-                if let Err(error) = batch.seal(lane.sequences.upcoming(), &mut self.compressor) {
-                    let partition = batch.completion.partition();
-                    let error =
-                        Error::new(ErrorKind::Encode, format!("cannot compress a batch for {partition}"))
-                            .with_cause(error);
-                    batch.warn_of(&error);
-                    batch.fail(error, &self.accumulator.memory);
-                    return None;
-                }
+                let batch = loop {
+                    let mut batch = lane.pop_new()?;
+                    if let Err(error) = batch.seal(lane.sequences.upcoming(), &mut self.compressor) {
+                        let partition = batch.completion.partition();
+                        let error =
+                            Error::new(ErrorKind::Encode, format!("cannot compress a batch for {partition}"))
+                                .with_cause(error);
+                        batch.warn_of(&error);
+                        batch.fail(error, &self.accumulator.memory);
+                        return None;
+                    }
+                    if let Some(batch) = lane.fits(batch, self.rules.max_request_size) {
+                        break batch;
+                    }
+                };
                 lane.sequences.send_new(batch)
             }
         };

@@ -5,10 +5,13 @@
     reason = "a test plays the application, with clock and tasks of its own"
 )]
 
+use std::sync::Arc;
+
 use ottla_protocol::compression::Compressor;
 use ottla_protocol::records::BatchBuilder;
 
 use super::*;
+use crate::accumulator::Ratio;
 use crate::completion::Teller;
 
 const FIRST: Identity = Identity { producer_id: 7, epoch: 0 };
@@ -23,7 +26,7 @@ fn batch_opened(count: i32, opened: Instant) -> Batch {
     for _ in 0..count {
         builder.try_append(0, None, Some(b"v"), ottla_protocol::records::NO_HEADERS).expect("room");
     }
-    Batch::new(Teller::new("t".into(), 0), builder, opened, 0)
+    Batch::new(Teller::new("t".into(), 0), builder, opened, 0, Arc::new(Ratio::new()))
 }
 
 fn idempotent() -> Sequences {

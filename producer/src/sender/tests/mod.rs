@@ -5,6 +5,8 @@
     reason = "a test plays the application, with clock and tasks of its own"
 )]
 
+#[cfg(feature = "lz4")]
+mod compressing;
 mod random;
 
 use std::sync::Arc;
