@@ -1,5 +1,13 @@
-//! `cargo xtask bench`: Ottla next to other clients, in the package `bench/` that is no member of the workspace.
+//! `cargo xtask bench`: Ottla next to other clients, in the packages of `bench/` that are no members of the workspace.
+//!
+//! Messages and batches are timed by divan or counted by callgrind; [`produce`] runs whole producers.
 
+pub mod produce;
+
+mod clients;
+mod table;
+
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::repo;
@@ -13,23 +21,30 @@ pub enum Figure {
     Instructions,
 }
 
-/// Builds the benches and runs them.
+/// Builds the benches of messages and batches and runs them.
 ///
 /// # Errors
 /// When they don't build or one fails.
 pub fn run(figure: Figure) -> Result<(), String> {
-    let mut cargo = Command::new(env!("CARGO"));
     match figure {
-        Figure::Time => cargo.args(["bench", "--bench", "protocol"]),
-        Figure::Instructions => cargo.args(["run", "--release", "--bin", "count"]),
-    };
-    let root = repo::root();
-    cargo.arg("--locked").arg("--manifest-path").arg(root.join("bench/Cargo.toml"));
-    // Beside the workspace's own builds, which know other lockfiles.
-    cargo.arg("--target-dir").arg(root.join("target/bench"));
+        Figure::Time => cargo(&["bench", "--bench", "protocol"]),
+        Figure::Instructions => cargo(&["run", "--release", "--package", "ottla-bench", "--bin", "count"]),
+    }
+}
+
+/// Cargo on `bench/`, beside the workspace's own builds, which know other lockfiles.
+fn cargo(arguments: &[&str]) -> Result<(), String> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(arguments).arg("--locked").arg("--manifest-path").arg(repo::root().join("bench/Cargo.toml"));
+    cargo.arg("--target-dir").arg(target());
     match cargo.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("the benches ended with {status}")),
+        Ok(status) => Err(format!("cargo {} ended with {status}", arguments.join(" "))),
         Err(error) => Err(format!("cargo can't be started: {error}")),
     }
+}
+
+/// Where benches are built.
+fn target() -> PathBuf {
+    repo::root().join("target/bench")
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
-use xtask::bench::{self, Figure};
+use xtask::bench::{self, Figure, produce};
 use xtask::gates::{self, Selection};
 use xtask::kafka::{self, Cluster, Jit, standing};
 use xtask::{bans, fuzz, interop, quickstart, schema, sim};
@@ -12,7 +12,10 @@ const HELP: &str = "\
 cargo xtask test [--fast] [--suite NAME]                      every gate in order, or one of them
 cargo xtask quickstart [--records N] [--version V]            the quick start example on a real Kafka
 cargo xtask conformance [-- ARGUMENTS]                        Kafka's schemas and bytes against ours
-cargo xtask bench [--count]                                   Ottla next to other clients: times, or instructions
+cargo xtask bench [--count]                                   messages and batches next to another library: times, or instructions
+cargo xtask bench produce [--peers A,B] [--rounds N] [--markdown] [--records N] [--size N] …
+                                                              producers next to other clients, on a broker that stores nothing
+cargo xtask bench count-produce [--peers A,B] [--size N] …    instructions per record, by callgrind
 cargo xtask schema [--version V]                              our message tables against a Kafka version's schemas
 cargo xtask fuzz [--seconds N] [--jobs N] [TARGET…]           fuzz targets, all or those that are named
 cargo xtask fuzz seed                                         their first inputs, from Kafka's bytes
@@ -53,15 +56,7 @@ fn run() -> Outcome {
             let passed = arguments.raw_args()?.map(|word| word.string()).collect::<Result<Vec<_>, _>>()?;
             Ok(gates::conformance(passed.strip_prefix(&["--".to_owned()][..]).unwrap_or(&passed))?)
         }
-        Some("bench") => {
-            let count = match arguments.next()? {
-                Some(Long("count")) => true,
-                Some(other) => return Err(other.unexpected().into()),
-                None => false,
-            };
-            finished(&mut arguments)?;
-            Ok(bench::run(if count { Figure::Instructions } else { Figure::Time })?)
-        }
+        Some("bench") => run_bench(&mut arguments),
         Some("schema") => run_schema(&mut arguments),
         Some("fuzz") => run_fuzz(&mut arguments),
         Some("sim") => run_sim(&mut arguments),
@@ -88,6 +83,42 @@ fn test(arguments: &mut lexopt::Parser) -> Outcome {
         }
     }
     Ok(gates::test(&selection)?)
+}
+
+fn run_bench(arguments: &mut lexopt::Parser) -> Outcome {
+    let figure = match arguments.next()? {
+        None => Figure::Time,
+        Some(Long("count")) => Figure::Instructions,
+        Some(Value(what)) => {
+            return match what.string()?.as_str() {
+                "produce" => Ok(produce::run(&produce_plan(arguments)?)?),
+                "count-produce" => Ok(produce::count(&produce_plan(arguments)?)?),
+                other => Err(format!("no bench `{other}`\n{HELP}").into()),
+            };
+        }
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    finished(arguments)?;
+    Ok(bench::run(figure)?)
+}
+
+fn produce_plan(arguments: &mut lexopt::Parser) -> Result<produce::Plan, lexopt::Error> {
+    let mut plan = produce::Plan::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("peers") => {
+                plan.peers = arguments.value()?.string()?.split(',').map(str::to_owned).collect();
+            }
+            Long("rounds") => plan.rounds = arguments.value()?.parse()?,
+            Long("markdown") => plan.markdown = true,
+            Long(flag) if produce::FLAGS.contains(&flag) => {
+                let flag = flag.to_owned();
+                plan.flags.push((flag, arguments.value()?.string()?));
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(plan)
 }
 
 fn run_quickstart(arguments: &mut lexopt::Parser) -> Outcome {
