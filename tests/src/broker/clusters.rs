@@ -76,6 +76,7 @@ fn older(version: &str) -> Builder {
     Cluster::builder().version(version)
 }
 
-fn start(builder: Builder) -> Cluster {
+/// Starts a cluster of a test binary's own; fails the test with the reason when it can't.
+pub fn start(builder: Builder) -> Cluster {
     builder.start().unwrap_or_else(|error| panic!("no Kafka: {error}"))
 }

@@ -30,6 +30,7 @@ mod run;
 mod sample;
 mod world;
 
+pub use clusters::start;
 pub use cutting::{CuttingDialer, Fate};
 pub use give_up::{GiveUpAfter, give_up_after};
 pub use harm::Harm;
@@ -37,6 +38,6 @@ pub use ledger::{Id, Ledger, Outcome, Read, Sent, check, first_reads};
 pub use load::{Load, Mix};
 pub use log::{end_offsets, partitions_of, read, read_all, read_all_with};
 pub use nodes::{Nodes, java};
-pub use run::{DEADLINE, Dice, now_ms, run, topic, topic_with, unique, within};
+pub use run::{DEADLINE, Dice, now_ms, run, run_within, topic, topic_with, unique, within};
 pub use sample::{Sample, catalogue};
 pub use world::World;

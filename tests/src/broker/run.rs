@@ -17,7 +17,7 @@ pub fn run(test: impl AsyncFnOnce()) {
 /// Runs `test` on a runtime of its own; fails after `limit`.
 ///
 /// `RUST_LOG` in the environment shows what the crates log.
-pub(super) fn run_within(limit: Duration, test: impl AsyncFnOnce()) {
+pub fn run_within(limit: Duration, test: impl AsyncFnOnce()) {
     static LOG: Once = Once::new();
     LOG.call_once(|| {
         if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_default_env() {

@@ -129,7 +129,7 @@ fn out_of_range_resets_by_the_policy_or_is_reported() {
 
     let (mut state, now) = asked(OffsetReset::None);
     state.handle_response(1, now, 0.5, answer(error(ErrorCode::OFFSET_OUT_OF_RANGE)));
-    assert_eq!(state.outlook(now, &OneLeader).ready, []);
+    assert!(state.outlook(now, &OneLeader).ready.is_empty());
     let report = state.next_report(now, 0.5).unwrap();
     assert_eq!(report.kind(), ErrorKind::OffsetOutOfRange);
     assert!(report.to_string().contains("t-0: offset 5 is not in the log"), "{report}");
@@ -186,7 +186,7 @@ fn a_moved_partition_backs_off_unless_the_answer_says_where_it_is() {
 
     ask(&mut state, now);
     state.handle_response(1, now, 0.5, answer(told));
-    assert_eq!(state.outlook(now, &OneLeader).ready, []);
+    assert!(state.outlook(now, &OneLeader).ready.is_empty());
 }
 
 #[test]
