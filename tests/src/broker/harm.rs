@@ -66,7 +66,7 @@ impl Harm {
     /// The leader of a partition, as the cluster says now.
     pub async fn leader(&self, kafka: &Kafka, partition: &TopicPartition) -> NodeId {
         let leader = |topic: &Topic| topic.partition(partition.partition)?.leader;
-        self.topic(kafka, &partition.topic, "has no leader", leader).await
+        await_topic(kafka, &partition.topic, "has no leader", leader).await
     }
 
     /// Waits until every replica of `topic` is in sync again, so that any one node may fail next.
@@ -78,32 +78,7 @@ impl Harm {
                 .all(|partition| partition.isr.len() == partition.replicas.len())
                 .then_some(())
         };
-        self.topic(kafka, topic, "is not in sync", in_sync).await;
-    }
-
-    /// Asks for metadata until `wanted` finds something in it.
-    async fn topic<T>(
-        &self,
-        kafka: &Kafka,
-        name: &str,
-        not: &str,
-        wanted: impl Fn(&Topic) -> Option<T>,
-    ) -> T {
-        let deadline = Instant::now() + PATIENCE;
-        let in_use = kafka.client().topics_in_use();
-        in_use.add(name);
-        let mut updates = kafka.client().cluster_updates();
-        loop {
-            kafka.client().refresh_metadata();
-            let update = tokio::time::timeout_at(deadline.into(), updates.changed()).await;
-            let cluster = updates.borrow_and_update().clone();
-            update
-                .unwrap_or_else(|_| panic!("{name} {not}: {:?}", cluster.topic(name)))
-                .expect("the handle is alive");
-            if let Some(found) = cluster.topic(name).and_then(|topic| wanted(topic)) {
-                return found;
-            }
-        }
+        await_topic(kafka, topic, "is not in sync", in_sync).await;
     }
 
     /// Does the same to several nodes; real ones at once, on threads of their own.
@@ -131,6 +106,30 @@ impl Harm {
                     mock(cluster, node).unwrap_or_else(|error| panic!("cannot {what} node {node}: {error}"));
                 }
             }
+        }
+    }
+}
+
+/// Asks for metadata until `wanted` finds something in it.
+pub(super) async fn await_topic<T>(
+    kafka: &Kafka,
+    name: &str,
+    not: &str,
+    wanted: impl Fn(&Topic) -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    let in_use = kafka.client().topics_in_use();
+    in_use.add(name);
+    let mut updates = kafka.client().cluster_updates();
+    loop {
+        kafka.client().refresh_metadata();
+        let update = tokio::time::timeout_at(deadline.into(), updates.changed()).await;
+        let cluster = updates.borrow_and_update().clone();
+        update
+            .unwrap_or_else(|_| panic!("{name} {not}: {:?}", cluster.topic(name)))
+            .expect("the handle is alive");
+        if let Some(found) = cluster.topic(name).and_then(|topic| wanted(topic)) {
+            return found;
         }
     }
 }

@@ -1,9 +1,10 @@
 //! [`Load`]: work that goes on while something fails.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use ottla::{Error, Kafka, Producer, ProducerOptions, Record, TopicPartition};
+use ottla::{Delivery, Error, Kafka, Producer, ProducerOptions, Record, TopicPartition};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -15,6 +16,9 @@ const PACE: Duration = Duration::from_millis(4);
 
 /// How many records of a task may be without an outcome, so that what is slow does not pile up.
 const PENDING: usize = 500;
+
+/// How much later than the delivery timeout an outcome may be noted: the time that a busy machine takes to note it.
+const SLACK: Duration = Duration::from_secs(2);
 
 /// What is sent.
 #[derive(Clone, Debug)]
@@ -38,6 +42,8 @@ pub struct Load {
     stop: watch::Sender<bool>,
     counts: watch::Receiver<Vec<Counts>>,
     failures: mpsc::UnboundedReceiver<(Id, Error)>,
+    slowest: Arc<AtomicU64>,
+    delivery_timeout: Duration,
     producers: Vec<Producer>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -58,7 +64,25 @@ struct Task {
     dice: Dice,
     stop: watch::Receiver<bool>,
     counts: Arc<watch::Sender<Vec<Counts>>>,
-    notes: mpsc::Sender<(Id, TopicPartition, ottla::Delivery)>,
+    notes: mpsc::Sender<Note>,
+}
+
+/// What was accepted, and when.
+struct Note {
+    id: Id,
+    partition: TopicPartition,
+    accepted: Instant,
+    delivery: Delivery,
+}
+
+/// Where outcomes are noted.
+#[derive(Clone)]
+struct Notes {
+    ledger: Arc<Ledger>,
+    counts: Arc<watch::Sender<Vec<Counts>>>,
+    failed: mpsc::UnboundedSender<(Id, Error)>,
+    /// The longest time in milliseconds from acceptance to outcome.
+    slowest: Arc<AtomicU64>,
 }
 
 impl Load {
@@ -69,6 +93,13 @@ impl Load {
         let (counts, seen) = watch::channel(vec![Counts::default(); mix.partitions as usize]);
         let counts = Arc::new(counts);
         let (failed, failures) = mpsc::unbounded_channel();
+        let slowest = Arc::new(AtomicU64::new(0));
+        let outcomes = Notes {
+            ledger: Arc::clone(&ledger),
+            counts: Arc::clone(&counts),
+            failed,
+            slowest: Arc::clone(&slowest),
+        };
         let (mut producers, mut tasks) = (Vec::new(), Vec::new());
         for number in 0..mix.tasks {
             if number % 2 == 0 {
@@ -80,7 +111,7 @@ impl Load {
             let (stop, mix, shared) = (stopped.clone(), mix.clone(), Arc::clone(&counts));
             let task = Task { number, mix, producer, dice, stop, counts: shared, notes };
             tasks.push(tokio::spawn(task.send()));
-            tasks.push(tokio::spawn(note(noted, Arc::clone(&ledger), Arc::clone(&counts), failed.clone())));
+            tasks.push(tokio::spawn(outcomes.clone().note(noted)));
         }
         Load {
             kafka: kafka.clone(),
@@ -89,6 +120,8 @@ impl Load {
             stop,
             counts: seen,
             failures,
+            slowest,
+            delivery_timeout: options.values().delivery_timeout,
             producers,
             tasks,
         }
@@ -114,7 +147,8 @@ impl Load {
         }
     }
 
-    /// Sends no more, waits for every outcome, and gives back those that failed; fails the test after `limit`.
+    /// Sends no more, waits for every outcome, and gives back those that failed; fails the test after `limit`, or when an
+    /// outcome was told after the producer's delivery timeout.
     pub async fn finish(mut self, limit: Duration) -> (Arc<Ledger>, Vec<(Id, Error)>) {
         self.stop.send_replace(true);
         let rest = async {
@@ -126,6 +160,12 @@ impl Load {
             }
         };
         within(limit, "sending the rest", rest).await;
+        let slowest = Duration::from_millis(self.slowest.load(Ordering::Relaxed));
+        let timeout = self.delivery_timeout;
+        assert!(
+            slowest <= timeout.saturating_add(SLACK),
+            "a delivery timeout of {timeout:?}, told after {slowest:?}"
+        );
         let mut failures = Vec::new();
         while let Ok(failure) = self.failures.try_recv() {
             failures.push(failure);
@@ -148,31 +188,32 @@ impl Task {
                 let record = Record::new(&self.mix.topic).partition(partition).value(&value);
                 let delivery = self.producer.send(record).await;
                 let delivery = delivery.unwrap_or_else(|error| panic!("send: {error}"));
+                let accepted = Instant::now();
                 self.counts.send_modify(|counts| counts[partition as usize].pending += 1);
                 let partition = TopicPartition { topic: self.mix.topic.as_str().into(), partition };
-                self.notes.send((id, partition, delivery)).await.expect("the notes are taken to the end");
+                let note = Note { id, partition, accepted, delivery };
+                assert!(self.notes.send(note).await.is_ok(), "the notes are taken to the end");
             }
         }
     }
 }
 
-async fn note(
-    mut noted: mpsc::Receiver<(Id, TopicPartition, ottla::Delivery)>,
-    ledger: Arc<Ledger>,
-    counts: Arc<watch::Sender<Vec<Counts>>>,
-    failed: mpsc::UnboundedSender<(Id, Error)>,
-) {
-    while let Some((id, partition, delivery)) = noted.recv().await {
-        let delivery = delivery.await;
-        ledger.delivery(id, partition.clone(), &delivery);
-        counts.send_modify(|counts| {
-            let counts = &mut counts[partition.partition as usize];
-            counts.pending -= 1;
-            counts.acknowledged += u64::from(delivery.is_ok());
-        });
-        if let Err(error) = delivery {
-            // The load may be gone by now.
-            let _ = failed.send((id, error));
+impl Notes {
+    /// Outcomes are awaited in the order of acceptance, so none is noted later than its own or an earlier one's deadline.
+    async fn note(self, mut noted: mpsc::Receiver<Note>) {
+        while let Some(Note { id, partition, accepted, delivery }) = noted.recv().await {
+            let delivery = delivery.await;
+            self.slowest.fetch_max(accepted.elapsed().as_millis() as u64, Ordering::Relaxed);
+            self.ledger.delivery(id, partition.clone(), &delivery);
+            self.counts.send_modify(|counts| {
+                let counts = &mut counts[partition.partition as usize];
+                counts.pending -= 1;
+                counts.acknowledged += u64::from(delivery.is_ok());
+            });
+            if let Err(error) = delivery {
+                // The load may be gone by now.
+                let _ = self.failed.send((id, error));
+            }
         }
     }
 }

@@ -5,7 +5,8 @@
 //! - [`Nodes`]: the cluster that the body is handed; [`Harm`]: one whose nodes it may kill;
 //! - [`Ledger`], [`check`]: what was acknowledged against what was read: lost, duplicated, reordered;
 //! - [`Sample`]: records whose whole content is compared, also with what Java's client saw;
-//! - [`Load`], [`CuttingDialer`]: work that goes on meanwhile, connections that break;
+//! - [`Load`]: work that goes on meanwhile; [`move_partition`], [`grow`]: what administrators do under it;
+//! - [`CuttingDialer`]: connections that break anywhere; [`Proxy`]: answers to Produce that get lost or come late;
 //! - [`read_all`], [`end_offsets`], [`Nodes::batches`]: the log as it is;
 //! - [`java()`]: a program with Kafka's own client;
 //! - [`give_up_after`]: drops a future at a chosen point.
@@ -18,6 +19,7 @@
     reason = "tests read the clock, start threads and panic where they fail"
 )]
 
+mod admin;
 mod clusters;
 mod cutting;
 mod give_up;
@@ -26,10 +28,12 @@ mod ledger;
 mod load;
 mod log;
 mod nodes;
+mod proxy;
 mod run;
 mod sample;
 mod world;
 
+pub use admin::{grow, move_partition};
 pub use clusters::start;
 pub use cutting::{CuttingDialer, Fate};
 pub use give_up::{GiveUpAfter, give_up_after};
@@ -38,6 +42,7 @@ pub use ledger::{Id, Ledger, Outcome, Read, Sent, check, first_reads};
 pub use load::{Load, Mix};
 pub use log::{end_offsets, partitions_of, read, read_all, read_all_with};
 pub use nodes::{Nodes, java};
+pub use proxy::{Proxy, Treatment};
 pub use run::{DEADLINE, Dice, now_ms, run, run_within, topic, topic_with, unique, within};
 pub use sample::{Sample, catalogue};
 pub use world::World;
