@@ -182,7 +182,29 @@ impl Client {
         request: &R,
         deadline: Instant,
     ) -> Result<R::Response, Error> {
+        Ok(self.0.router.call(target, request, deadline).await?.0)
+    }
+
+    /// [`Client::call`], and how many times the request was sent: what a repeat finds done may be an earlier one's work.
+    ///
+    /// # Errors
+    /// As of [`Client::call`].
+    ///
+    /// # Cancel safety
+    /// As of [`Client::call`].
+    pub async fn call_counted<R: Request>(
+        &self,
+        target: Target,
+        request: &R,
+        deadline: Instant,
+    ) -> Result<(R::Response, u32), Error> {
         self.0.router.call(target, request, deadline).await
+    }
+
+    /// Asks another broker than `node` for metadata next, where there is a choice: for whoever found `node` silent, so that
+    /// the question where its partitions went is not put to itself.
+    pub fn avoid(&self, node: NodeId) {
+        self.0.router.avoid(Some(node));
     }
 }
 

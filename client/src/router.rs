@@ -97,9 +97,13 @@ impl Router {
         for round in 0.. {
             let bootstrapping = self.metadata.rebootstraps();
             let avoided = *self.avoided.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(connection) =
-                self.pool.live_general(|node| Some(node) != avoided && (node < 0 || !bootstrapping))
-            {
+            // Which broker is behind a bootstrap address nobody knows: it may be the one to avoid.
+            let suits = |node| match avoided {
+                _ if bootstrapping => node < 0 && Some(node) != avoided,
+                Some(avoided) => node >= 0 && node != avoided,
+                None => true,
+            };
+            if let Some(connection) = self.pool.live_general(suits) {
                 return Ok(connection);
             }
             let (candidates, reserve) = self.candidates(bootstrapping, known_failed, avoided);
@@ -134,19 +138,19 @@ impl Router {
     }
 
     /// Sends one request, and again until `deadline` where connecting or the connection failed. Only for requests that
-    /// may reach the broker twice.
+    /// may reach the broker twice. Gives the number of tries with the answer.
     pub(crate) async fn call<R: Request>(
         &self,
         target: Target,
         request: &R,
         deadline: Instant,
-    ) -> Result<R::Response, Error> {
+    ) -> Result<(R::Response, u32), Error> {
         let start = runtime::now();
         let mut tries = 0;
         loop {
             tries += 1;
             let error = match runtime::until(deadline, self.try_call(target, request, deadline)).await {
-                Some(Ok(response)) => return Ok(response),
+                Some(Ok(response)) => return Ok((response, tries)),
                 Some(Err(error)) if !Self::is_worth_retrying(&error) => return Err(error.with_tries(tries)),
                 Some(Err(error)) => Some(error),
                 None => None,

@@ -89,13 +89,14 @@ impl Kafka {
         let request = topic.into_request(timeout);
         let outcome = self
             .with_controller(deadline, &doing, async |tries| {
-                let response = self.client().call(Target::Controller, &request, deadline).await?;
+                let (response, sent) =
+                    self.client().call_counted(Target::Controller, &request, deadline).await?;
                 let result = response.topics.into_iter().next();
                 let (code, message) = result.map_or((ErrorCode::UNKNOWN_SERVER_ERROR, None), |topic| {
                     (topic.error_code, topic.error_message.filter(|message| !message.is_empty()))
                 });
                 // What an earlier try of this very call may have created is not someone else's topic.
-                if code == ErrorCode::TOPIC_ALREADY_EXISTS && tries > 0 {
+                if code == ErrorCode::TOPIC_ALREADY_EXISTS && tries + sent > 1 {
                     return Ok(Ok(()));
                 }
                 Ok(code.check().map_err(|code| refusal(code, &doing, message)))
@@ -131,10 +132,10 @@ impl Kafka {
             let connection = self.client().any_connection(deadline).await?;
             let request =
                 if connection.version::<DeleteTopicsRequest>()? >= 6 { &by_state } else { &by_name };
-            let response = self.client().call(Target::Controller, request, deadline).await?;
+            let (response, sent) = self.client().call_counted(Target::Controller, request, deadline).await?;
             let code =
                 response.responses.first().map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |topic| topic.error_code);
-            if code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION && tries > 0 {
+            if code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION && tries + sent > 1 {
                 return Ok(Ok(()));
             }
             Ok(code.check().map_err(|code| refusal(code, &doing, None)))

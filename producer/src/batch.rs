@@ -24,6 +24,9 @@ pub(crate) struct Batch {
     pub(crate) charged: usize,
     /// Requests that carried it.
     pub(crate) tries: u32,
+    /// Of these, how many failed by no fault of its own: because of a record that is in another batch now, or of a batch
+    /// before it that was refused.
+    pub(crate) forgiven: u32,
     /// Whether one of them may have been processed without its answer having told so.
     pub(crate) possibly_written: bool,
     pub(crate) last_error: Option<Error>,
@@ -57,6 +60,7 @@ impl Batch {
             opened,
             charged,
             tries: 0,
+            forgiven: 0,
             possibly_written: false,
             last_error: None,
             ratio,
@@ -152,6 +156,7 @@ impl Batch {
                     let ratio = Arc::clone(&self.ratio);
                     let mut batch = Batch::new(completion, builder, self.opened, charged, ratio);
                     batch.tries = self.tries;
+                    batch.forgiven = self.tries;
                     batch.last_error = self.last_error.clone();
                     batch
                 });

@@ -108,6 +108,7 @@ impl<'a> Record<'a> {
     }
 
     /// The most bytes that the record takes in a batch, the batch's own header included.
+    #[inline]
     pub(crate) fn size_upper_bound(&self) -> usize {
         records::BATCH_HEADER_LEN + records::record_size_upper_bound(self.key, self.value, self.headers)
     }

@@ -265,13 +265,17 @@ impl Sequences {
         }
     }
 
-    /// The broker found the number out of order, or did not know the producer (rule 4).
-    pub(crate) fn out_of_order(&mut self, ticket: Ticket) {
-        let Some(entry) = self.entry(ticket) else { return };
+    /// The broker found the number out of order, or did not know the producer (rule 4). True if that was to be expected,
+    /// since a number before it is a gap.
+    pub(crate) fn out_of_order(&mut self, ticket: Ticket) -> bool {
+        let Some(at) = self.position(ticket) else { return false };
+        let behind_gap = self.entries.iter().take(at).any(|earlier| earlier.state == State::Refused);
+        let entry = &mut self.entries[at];
         match entry.state {
             State::InFlight { as_head: true } => entry.refuse(),
             _ => entry.state = entry.unresolved(),
         }
+        behind_gap
     }
 
     /// The broker knows a higher epoch: nothing was written, and a new producer id is needed.

@@ -136,6 +136,15 @@ pub const fn varlong_len(value: i64) -> usize {
 /// took.
 #[inline]
 pub(crate) fn write_unsigned(out: &mut [u8], mut value: u32) -> usize {
+    // Nearly all lengths and deltas of records.
+    if value < 0x80 {
+        out[0] = value as u8;
+        return 1;
+    }
+    if value < 0x4000 {
+        out[..2].copy_from_slice(&[value as u8 | 0x80, (value >> 7) as u8]);
+        return 2;
+    }
     let mut at = 0;
     while value >= 0x80 {
         out[at] = value as u8 | 0x80;
@@ -150,6 +159,11 @@ pub(crate) fn write_unsigned(out: &mut [u8], mut value: u32) -> usize {
 /// bytes it took.
 #[inline]
 pub(crate) fn write_unsigned_long(out: &mut [u8], mut value: u64) -> usize {
+    if let Ok(short) = u32::try_from(value)
+        && short < 0x4000
+    {
+        return write_unsigned(out, short);
+    }
     let mut at = 0;
     while value >= 0x80 {
         out[at] = value as u8 | 0x80;

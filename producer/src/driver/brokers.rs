@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use ottla_client::{Backoff, Client, Cluster, Connection, Error, NodeId, Purpose};
+use ottla_client::{Backoff, Client, Cluster, Connection, Error, ErrorKind, NodeId, Purpose};
 use ottla_protocol::messages::produce::ProduceResponse;
 use tracing::Span;
 
@@ -143,6 +143,10 @@ impl Brokers {
                 && let Poll::Ready(result) = request.answering.as_mut().poll(cx)
                 && let Some(Request { id, sent, span, .. }) = broker.requests.pop_front()
             {
+                // Its partitions may have moved, and it is the last to tell.
+                if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout) {
+                    self.client.avoid(*node);
+                }
                 return Poll::Ready(Event::Answered { id, sent, result, span });
             }
         }

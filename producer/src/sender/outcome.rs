@@ -87,8 +87,13 @@ impl Sender {
                 self.retry(index, ticket, unknown, now, random);
             }
             Verdict::OutOfOrder => {
-                lane.sequences.out_of_order(ticket);
-                self.after_failure(index, ticket, now, random);
+                if lane.sequences.out_of_order(ticket) {
+                    if let Some(batch) = lane.sequences.batch_mut(ticket) {
+                        batch.forgiven += 1;
+                    }
+                } else {
+                    self.after_failure(index, ticket, now, random);
+                }
             }
             Verdict::NeedsNewId => {
                 lane.sequences.spent(ticket);
@@ -142,7 +147,7 @@ impl Sender {
     fn after_failure(&mut self, index: u32, ticket: Ticket, now: Instant, random: f64) {
         let lane = &mut self.lanes[index];
         let Some(batch) = lane.sequences.batch_mut(ticket) else { return };
-        let tries = batch.tries;
+        let tries = batch.tries - batch.forgiven;
         let until = now + self.rules.backoff.next(tries.saturating_sub(1), random);
         lane.retry_at = Some(lane.retry_at.map_or(until, |at| at.max(until)));
         if tries > self.rules.retries

@@ -265,6 +265,35 @@ fn a_batch_too_large_is_split_down_to_the_record_that_alone_fails() {
 }
 
 #[test]
+fn being_behind_a_batch_that_is_too_large_costs_neither_a_try_nor_a_pause() {
+    let mut bench = Bench::new(1, 200, |rules| rules.retries = 1);
+    let mut anchor = bench.send(0, b"first");
+    bench.at(5);
+    let (first, _) = bench.plan().expect("due");
+    bench.answer(first, ErrorCode::NONE);
+    assert!(anchor.outcome().expect("told").is_ok());
+    for round in 0..4 {
+        let mut large = bench.send(0, &[0; 130]);
+        let mut good: Vec<_> = (0..3).map(|_| bench.send(0, &[0; 120])).collect();
+        bench.now += MS(5);
+        let sent: Vec<RequestId> = std::iter::from_fn(|| bench.plan()).map(|(id, _)| id).collect();
+        assert_eq!(sent.len(), 4, "round {round}");
+        bench.answer(sent[0], ErrorCode::MESSAGE_TOO_LARGE);
+        assert_eq!(failure(&mut large).kind(), ErrorKind::RecordTooLarge);
+        for id in &sent[1..] {
+            bench.answer(*id, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+        }
+        // At once, and numbered anew: the first of the new epoch alone, then the others.
+        while let Some((id, _)) = bench.plan() {
+            bench.answer(id, ErrorCode::NONE);
+        }
+        for delivery in &mut good {
+            assert!(delivery.outcome().expect("told").is_ok(), "round {round}");
+        }
+    }
+}
+
+#[test]
 fn a_fatal_answer_fails_everything_once() {
     let mut bench = Bench::new(2, 200, |_| {});
     let mut sent: Vec<_> = [0, 1].map(|partition| bench.send(partition, b"v")).into();
