@@ -45,7 +45,7 @@ pub use interceptor::{Acknowledgement, Interceptor, SendId, Sending};
 pub use metrics::ProducerMetrics;
 pub use options::{Acks, CompressionType, ProducerOptions, ProducerValues};
 pub use partitioner::{Choice, Partitioner, PartitionerClass, Partitions};
-pub use producer::{Producer, TrySendError};
+pub use producer::{Accepting, Producer, TrySendError};
 pub use record::{Header, Record};
 pub use typed::{TypedProducer, TypedRecord, TypedTrySendError};
 

@@ -20,7 +20,10 @@ use crate::record::Record;
 use crate::runtime;
 use crate::sender::{Rules, Sender};
 
+mod accepting;
 mod observed;
+
+pub use accepting::Accepting;
 
 /// Sends records to Kafka. Clones share everything; sending from many tasks through one handle is the normal use.
 ///
@@ -129,16 +132,9 @@ impl Producer {
     ///
     /// # Cancel safety
     /// Dropped before it returns, it leaves the record nowhere; there is no half of it.
-    pub async fn send(&self, record: Record<'_>) -> Result<Delivery, Error> {
-        if self.is_intercepted() {
-            return Box::pin(self.send_attached(record, None)).await;
-        }
-        let mut attempt = Attempt::default();
-        match self.append(&record, &mut attempt) {
-            Ok(delivery) => Ok(delivery),
-            // On the heap, or every send would make room for a wait that hardly any has.
-            Err(reason) => Box::pin(self.send_later(&record, reason, attempt)).await,
-        }
+    #[inline]
+    pub fn send<'a>(&'a self, record: Record<'a>) -> Accepting<'a> {
+        Accepting::new(self, record)
     }
 
     /// Accepts records in their order, as [`Producer::send`] does one by one, at less cost: those that follow each other
@@ -368,10 +364,11 @@ impl Producer {
     #[cold]
     async fn send_later<'s>(
         &'s self,
-        record: &Record<'_>,
+        record: Record<'_>,
         mut reason: Reason,
         mut attempt: Attempt<'s>,
     ) -> Result<Delivery, Error> {
+        let record = &record;
         let deadline = self.block_deadline();
         loop {
             self.make_way(record, &reason, &mut attempt, deadline).await?;
