@@ -3,7 +3,8 @@
 //! - [`Client`]: the handle that everything shares;
 //! - `net`: dialling, frames, connections and their pool;
 //! - `metadata`: the cluster as last seen, and how it is kept fresh;
-//! - [`mod@options`]: options as tables; [`Error`]: the one error type.
+//! - [`mod@options`]: options as tables; [`Error`]: the one error type;
+//! - [`serialize`]: how keys and values become bytes.
 //!
 //! Guarantees: a connection's requests go out in the order of their submission; a broken connection gives everybody who
 //! waits on it the same cause; every wait has a deadline; dropping a future loses nothing but its answer; when the last
@@ -33,6 +34,7 @@ pub mod options;
 mod purpose;
 mod router;
 mod runtime;
+pub mod serialize;
 #[cfg(any(test, feature = "testing"))]
 pub mod test_support;
 mod topic_partition;

@@ -30,9 +30,10 @@
 //!
 //! # What is not there
 //!
-//! An API that isn't served isn't announced either: share and streams groups, delegation tokens, SCRAM credentials by
-//! request, client telemetry (which a broker without a receiver doesn't announce, too), and what concerns the quorum,
-//! features and log directories, except describing the latter. Record batches are of the format that Kafka has had since 0.11.
+//! An API that isn't served isn't announced either: share and streams groups, client telemetry (which a broker without a
+//! receiver doesn't announce, too), and what concerns the quorum, features and log directories, except describing them.
+//! Delegation tokens are refused, as by brokers without a secret key for them. Record batches are of the format that Kafka
+//! has had since 0.11.
 //! There is no TLS, no tiered storage, no configuration of groups and loggers by request, and quotas count bytes only.
 //! Followers are numbers: there is one log for a partition, of which each replica has a part.
 

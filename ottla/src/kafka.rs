@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ottla_client::{Client, ClientOptions, Dial, Error};
 use ottla_consumer::{Consumer, ConsumerOptions};
-use ottla_producer::{Producer, ProducerOptions};
+use ottla_producer::{Producer, ProducerBuilder, ProducerOptions};
 
 /// A Kafka cluster.
 ///
@@ -51,6 +51,11 @@ impl Kafka {
     /// Kind `Config` for options that don't go together.
     pub fn producer(&self, options: ProducerOptions) -> Result<Producer, Error> {
         Producer::new(self.client.clone(), options)
+    }
+
+    /// A new producer with more than options, such as interceptors.
+    pub fn producer_builder(&self, options: ProducerOptions) -> ProducerBuilder {
+        Producer::builder(self.client.clone(), options)
     }
 
     /// A new consumer.

@@ -26,11 +26,14 @@
 //! ```
 //!
 //! What the parts promise stands at their heads: [`Producer`], [`Consumer`], [`Error`].
+//!
+//! With the feature `mock`, the module `mock` has a Kafka cluster in memory for your tests.
 
 pub use kafka::Kafka;
 pub use topics::NewTopic;
 
 pub use ottla_client::options;
+pub use ottla_client::serialize;
 pub use ottla_client::{
     Client, ClientOptions, Cluster, Dial, DialFuture, Error, ErrorKind, Node, NodeId, Partition, TcpDialer,
     Topic, TopicPartition,
@@ -41,8 +44,13 @@ pub use ottla_consumer::{
     RebalanceListener, Start,
 };
 pub use ottla_producer as producer;
-pub use ottla_producer::{Delivered, Delivery, Producer, ProducerOptions, Record};
+pub use ottla_producer::{
+    Acknowledgement, Delivered, Delivery, Header, Interceptor, Partitioner, PartitionerClass, Producer,
+    ProducerBuilder, ProducerMetrics, ProducerOptions, Record, Sending, TypedProducer, TypedRecord,
+};
 pub use ottla_protocol as protocol;
 
 mod kafka;
+#[cfg(feature = "mock")]
+pub mod mock;
 mod topics;

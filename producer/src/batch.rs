@@ -61,6 +61,14 @@ impl Batch {
         }
     }
 
+    /// Bytes of its records before compression, headers included.
+    pub(crate) fn uncompressed_size(&self) -> usize {
+        match &self.content {
+            Content::Sealed(sealed) => sealed.uncompressed_size(),
+            _ => self.size(),
+        }
+    }
+
     /// Seals the batch, or numbers it anew if it is sealed.
     pub(crate) fn seal(
         &mut self,
@@ -82,27 +90,35 @@ impl Batch {
     }
 
     /// Tells all records that they are written, and gives the memory back.
-    pub(crate) fn acknowledge(self, base_offset: Option<i64>, log_append_time: Option<i64>, memory: &Memory) {
+    pub(crate) fn acknowledge(
+        mut self,
+        base_offset: Option<i64>,
+        log_append_time: Option<i64>,
+        memory: &Memory,
+    ) {
+        memory.meter.acknowledged(&self);
         self.completion.tell(Outcome::Acknowledged { base_offset, log_append_time });
         self.release(memory);
     }
 
     /// Tells all records that they failed, and gives the memory back.
-    pub(crate) fn fail(self, error: Error, memory: &Memory) {
+    pub(crate) fn fail(mut self, error: Error, memory: &Memory) {
         let error = self.describe(error);
+        memory.meter.failed(&self, &error);
         self.completion.tell(Outcome::Failed(error));
         self.release(memory);
     }
 
     /// Tells the records at fault and the others apart.
-    pub(crate) fn fail_by_records(self, at_fault: Box<[(u32, Error)]>, others: Error, memory: &Memory) {
+    pub(crate) fn fail_by_records(mut self, at_fault: Box<[(u32, Error)]>, others: Error, memory: &Memory) {
         let others = self.describe(others);
+        memory.meter.failed(&self, &others);
         self.completion.tell(Outcome::FailedByRecords { at_fault, others });
         self.release(memory);
     }
 
     /// Splits the batch into two halves that carry its charge on. Hands itself back if it holds a single record.
-    pub(crate) fn split(self) -> Result<[Batch; 2], Box<(Batch, Option<RecordError>)>> {
+    pub(crate) fn split(mut self) -> Result<[Batch; 2], Box<(Batch, Option<RecordError>)>> {
         let Content::Sealed(sealed) = &self.content else { return Err(Box::new((self, None))) };
         let count = sealed.count();
         if count < 2 {
@@ -113,14 +129,15 @@ impl Batch {
             Ok(builders) => {
                 let first = count.div_ceil(2) as u32;
                 let mut charged = [self.charged / 2, self.charged - self.charged / 2].into_iter();
-                let batches = builders.map(|builder| {
+                let mut batches = builders.map(|builder| {
                     let completion = self.completion.part();
                     let mut batch = Batch::new(completion, builder, self.opened, charged.next().unwrap_or(0));
                     batch.tries = self.tries;
                     batch.last_error = self.last_error.clone();
                     batch
                 });
-                let [left, right] = &batches;
+                let [left, right] = &mut batches;
+                self.completion.hand_on(first, &mut left.completion, &mut right.completion);
                 self.completion.tell(Outcome::Split(
                     [
                         Part { first: 0, completion: left.completion.share() },
@@ -150,6 +167,13 @@ impl Batch {
             Content::Gone => None,
         };
         memory.release(self.charged, buffer);
+    }
+
+    /// Logs that its records failed.
+    pub(crate) fn warn_of(&self, error: &Error) {
+        let (topic, partition) = (self.completion.topic(), self.completion.partition_id());
+        let Batch { count: records, tries, possibly_written, .. } = self;
+        tracing::warn!(%topic, partition, records, tries, possibly_written, %error, "a batch failed");
     }
 
     fn describe(&self, error: Error) -> Error {

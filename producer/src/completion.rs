@@ -13,6 +13,8 @@ use std::task::{Context, Poll, Waker};
 
 use ottla_client::{Error, ErrorKind};
 
+use crate::acknowledge::{Attach, Attached, Lineup};
+
 /// Where a record was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
@@ -106,6 +108,24 @@ impl Completion {
         Arc::new(Completion { topic, partition, outcome: OnceLock::new(), waiters: Mutex::default() })
     }
 
+    /// The topic.
+    pub(crate) fn topic(&self) -> &Arc<str> {
+        &self.topic
+    }
+
+    /// The partition's number.
+    pub(crate) fn partition_id(&self) -> i32 {
+        self.partition
+    }
+
+    /// The outcome of the record at `index`, if it is known and the batch was not split.
+    pub(crate) fn outcome_of(&self, index: u32, timestamp: i64) -> Option<Result<Delivered, Error>> {
+        match self.outcome.get()? {
+            Outcome::Split(_) => None,
+            told => Some(told.of(self, index, timestamp)),
+        }
+    }
+
     /// The partition, as `topic-0`.
     pub(crate) fn partition(&self) -> String {
         format!("{}-{}", self.topic, self.partition)
@@ -169,21 +189,46 @@ impl Completion {
 /// The one who has to tell a batch's outcome. If it is dropped with nothing told (a runtime that shuts down drops tasks
 /// wherever they are), the records are told that, so that no delivery waits for ever.
 #[derive(Debug)]
-pub(crate) struct Teller(Arc<Completion>);
+pub(crate) struct Teller {
+    completion: Arc<Completion>,
+    /// What the application attached to the records.
+    attached: Option<Box<Attached>>,
+}
 
 impl Teller {
     pub(crate) fn new(topic: Arc<str>, partition: i32) -> Self {
-        Teller(Completion::new(topic, partition))
+        Teller { completion: Completion::new(topic, partition), attached: None }
     }
 
     /// Shares the completion.
     pub(crate) fn share(&self) -> Arc<Completion> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.completion)
     }
 
     /// A teller for a part of this batch.
     pub(crate) fn part(&self) -> Self {
-        Teller::new(Arc::clone(&self.0.topic), self.0.partition)
+        Teller::new(Arc::clone(&self.completion.topic), self.completion.partition)
+    }
+
+    /// Notes what the application attached to the record of this delivery, the last one of the batch so far.
+    pub(crate) fn attach(&mut self, delivery: &Delivery, attach: &mut Attach<'_>, lineup: &mut Lineup) {
+        Attached::add(&mut self.attached, delivery.index, delivery.timestamp, attach, lineup);
+    }
+
+    /// Gives what is attached to the parts of the batch; the second begins with the record at `first`.
+    pub(crate) fn hand_on(&mut self, first: u32, left: &mut Teller, right: &mut Teller) {
+        if let Some(attached) = self.attached.take() {
+            [left.attached, right.attached] = attached.split(first);
+        }
+    }
+
+    /// Tells the outcome, and hands on what is attached. False if it was told before; the first outcome stands.
+    pub(crate) fn tell(&mut self, outcome: Outcome) -> bool {
+        let first = self.completion.tell(outcome);
+        if let Some(attached) = self.attached.take() {
+            attached.told(&self.completion);
+        }
+        first
     }
 }
 
@@ -191,16 +236,21 @@ impl std::ops::Deref for Teller {
     type Target = Completion;
 
     fn deref(&self) -> &Completion {
-        &self.0
+        &self.completion
     }
 }
 
 impl Drop for Teller {
     fn drop(&mut self) {
-        if self.0.outcome.get().is_none() {
-            let message =
-                format!("the producer's task ended before records for {} had an outcome", self.0.partition());
-            self.0.tell(Outcome::Failed(Error::new(ErrorKind::Closed, message).with_possibly_written(true)));
+        if self.completion.outcome.get().is_none() {
+            let message = format!(
+                "the producer's task ended before records for {} had an outcome",
+                self.completion.partition()
+            );
+            self.tell(Outcome::Failed(Error::new(ErrorKind::Closed, message).with_possibly_written(true)));
+        } else if let Some(attached) = self.attached.take() {
+            // Somebody else told the completion.
+            attached.told(&self.completion);
         }
     }
 }

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use crate::metrics::Meter;
+
 /// The budget.
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -17,6 +19,8 @@ pub(crate) struct Memory {
     state: Mutex<State>,
     /// Waits that have not been granted, readable without the lock.
     waiting: AtomicUsize,
+    /// Counts batches. It stands here because whoever gives a batch's memory back knows what became of the batch.
+    pub(crate) meter: Meter,
 }
 
 #[derive(Debug, Default)]
@@ -51,12 +55,32 @@ impl Memory {
             limit,
             state: Mutex::new(State { free: limit, ..State::default() }),
             waiting: AtomicUsize::new(0),
+            meter: Meter::default(),
         }
     }
 
     /// The limit in bytes.
     pub(crate) fn limit(&self) -> usize {
         self.limit
+    }
+
+    /// Bytes in use, and how many wait for room.
+    pub(crate) fn usage(&self) -> (usize, usize) {
+        let state = self.state();
+        (self.limit - state.free, state.waiters.len())
+    }
+
+    /// Passes on what changes up and down.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn publish(&self) {
+        let (in_use, waiting) = self.usage();
+        self.meter.publish(in_use, self.limit, waiting);
+    }
+
+    /// Bytes that are taken.
+    #[cfg(test)]
+    pub(crate) fn charged(&self) -> usize {
+        self.limit - self.state().free
     }
 
     /// Whether somebody waits for room, so that batches should not linger.

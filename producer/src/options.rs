@@ -1,13 +1,15 @@
 //! The options of a producer, and which of them go together.
 //!
 //! Sources: KIP-91 (`delivery.timeout.ms`), KIP-98 and KIP-679 (idempotence), KIP-390 (compression levels), KIP-580
-//! (backoff), KIP-794 (`partitioner.ignore.keys`).
+//! (backoff), KIP-526 (`metadata.max.idle.ms`), KIP-794 (`partitioner.…`).
 
 use std::time::Duration;
 
 use ottla_client::options::OptionValue;
 use ottla_client::{Backoff, Error, ErrorKind};
 use ottla_protocol::compression::{Compression, CompressionLevel};
+
+use crate::partitioner::PartitionerClass;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -51,8 +53,18 @@ ottla_client::options! {
         "retry.backoff.ms" => retry_backoff: Duration = MS(100);
         /// The longest wait before a batch is sent again.
         "retry.backoff.max.ms" => retry_backoff_max: Duration = MS(1_000);
-        /// Whether records with keys are spread like those without.
+        /// How a record gets a partition that names none; further ones are an application's own, by the setter.
+        "partitioner.class" => partitioner: PartitionerClass = PartitionerClass::Default;
+        /// Whether records with keys are spread like those without; only with the `default` partitioner.
         "partitioner.ignore.keys" => partitioner_ignore_keys: bool = false;
+        /// Whether records without a key go less often to partitions in which batches wait.
+        "partitioner.adaptive.partitioning.enable" => partitioner_adaptive: bool = true;
+        /// After how long a broker that takes no batches gets no records without a key until it does; 0 is never.
+        "partitioner.availability.timeout.ms" => partitioner_availability_timeout: Duration = MS(0);
+        /// Whether brokers with `auto.create.topics.enable` may create topics that records are sent to.
+        "allow.auto.create.topics" => allow_auto_create_topics: bool = true;
+        /// After how long without records a topic's metadata is not kept fresh any more and its buffers are freed.
+        "metadata.max.idle.ms" => metadata_max_idle: Duration = MS(300_000), min MS(5_000);
     }
 }
 

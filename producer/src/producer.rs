@@ -8,14 +8,19 @@ use ottla_protocol::compression::Compressor;
 use ottla_protocol::error_code::ErrorCode;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::accumulator::{Accumulator, Reason};
+use crate::accumulator::{Accumulator, Attempt, Reason, Surroundings};
+use crate::acknowledge::Outbox;
+use crate::builder::ProducerBuilder;
 use crate::completion::Delivery;
-use crate::driver::{Command, Driver, Sealers, Shared, adopt};
+use crate::driver::{Command, Driver, Interest, Sealers, Shared};
+use crate::interceptor::{Interceptor, Interceptors};
 use crate::memory::Reservation;
 use crate::options::{IDEMPOTENT_IN_FLIGHT, ProducerOptions};
 use crate::record::Record;
 use crate::runtime;
 use crate::sender::{Rules, Sender};
+
+mod observed;
 
 /// Sends records to Kafka. Clones share everything; sending from many tasks through one handle is the normal use.
 ///
@@ -39,7 +44,7 @@ pub struct TrySendError<'a> {
     /// The record, as it was given.
     pub record: Record<'a>,
     /// Kind `BufferFull` without room, `UnknownTopic` while metadata is being fetched (both go away with time),
-    /// `RecordTooLarge` or `Closed`.
+    /// `RecordTooLarge`, `InvalidState` by a partitioner of the application's, or `Closed`.
     #[source]
     pub error: Error,
 }
@@ -51,6 +56,19 @@ impl Producer {
     /// Kind `Config` for options that contradict each other or a codec that this build lacks, and outside of a tokio
     /// runtime.
     pub fn new(client: Client, options: ProducerOptions) -> Result<Producer, Error> {
+        Producer::builder(client, options).build()
+    }
+
+    /// A producer with more than options: see [`ProducerBuilder`].
+    pub fn builder(client: Client, options: ProducerOptions) -> ProducerBuilder {
+        ProducerBuilder::new(client, options)
+    }
+
+    pub(crate) fn start(
+        client: Client,
+        options: ProducerOptions,
+        interceptors: Vec<Arc<dyn Interceptor>>,
+    ) -> Result<Producer, Error> {
         options.validate()?;
         let runtime = runtime::current()?;
         let values = options.values();
@@ -61,8 +79,10 @@ impl Producer {
             values.batch_size.min(values.max_request_size),
             values.max_request_size,
             values.buffer_memory,
+            values.partitioner.clone(),
             values.partitioner_ignore_keys,
         ));
+        accumulator.memory.meter.name(&client.options().values().client_id);
         let idempotent = values.is_idempotent();
         let rules = Rules {
             idempotent,
@@ -76,8 +96,12 @@ impl Producer {
             delivery_timeout: values.delivery_timeout,
             retries: values.max_retries,
             backoff: values.backoff(),
+            adaptive: values.partitioner_adaptive,
+            availability: values.partitioner_availability_timeout,
+            max_idle: values.metadata_max_idle,
         };
-        let topics = client.topics_in_use();
+        let in_use = client.topics_in_use().creating(values.allow_auto_create_topics);
+        let topics = Interest::new(in_use, values.metadata_max_idle);
         let sender = Sender::new(rules, Arc::clone(&accumulator), compressor);
         let sealers = Sealers::new(level, Arc::clone(&accumulator));
         let shared = Arc::new(Shared {
@@ -85,6 +109,7 @@ impl Producer {
             options,
             accumulator,
             topics,
+            outbox: Outbox::new(Interceptors::new(interceptors)),
             notify: Notify::new(),
             fatal: OnceLock::new(),
         });
@@ -98,15 +123,83 @@ impl Producer {
     ///
     /// # Errors
     /// `UnknownTopic` for a topic or partition that doesn't exist, `RecordTooLarge` (nothing else is affected),
-    /// `BufferFull` when no room came, `Timeout` when no broker told the topic's metadata, `Closed` or whatever
-    /// made the producer unusable. The record is nowhere then.
+    /// `InvalidState` when a partitioner of the application's chose a partition that doesn't exist, `BufferFull` when no
+    /// room came, `Timeout` when no broker told the topic's metadata, `Closed` or whatever made the producer unusable.
+    /// The record is nowhere then.
     ///
     /// # Cancel safety
     /// Dropped before it returns, it leaves the record nowhere; there is no half of it.
     pub async fn send(&self, record: Record<'_>) -> Result<Delivery, Error> {
-        match self.append(&record, &mut None) {
+        if self.is_intercepted() {
+            return self.send_attached(record, None).await;
+        }
+        let mut attempt = Attempt::default();
+        match self.append(&record, &mut attempt) {
             Ok(delivery) => Ok(delivery),
-            Err(reason) => self.send_later(&record, reason).await,
+            Err(reason) => self.send_later(&record, reason, attempt).await,
+        }
+    }
+
+    /// Accepts records in their order, as [`Producer::send`] does one by one, at less cost: those that follow each other
+    /// into one partition share a lock, and those without a timestamp share one. The deliveries are pushed to `deliveries`
+    /// as the records are accepted.
+    ///
+    /// It waits for room as often as it takes, up to `max.block.ms` each time.
+    ///
+    /// ```no_run
+    /// # use ottla_client::Error;
+    /// # use ottla_producer::{Producer, Record};
+    /// # async fn run(producer: &Producer, lines: &[String]) -> Result<(), Error> {
+    /// let records: Vec<_> = lines.iter().map(|line| Record::new("lines").value(line)).collect();
+    /// let mut deliveries = Vec::new();
+    /// producer.send_all(&records, &mut deliveries).await?;
+    /// for delivery in deliveries {
+    ///     delivery.await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As of [`Producer::send`], for the first record that can't be accepted: the one after those that have a delivery.
+    /// Neither it nor any later one is accepted then; what came before is sent all the same.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, it has accepted exactly the first so many records as it has pushed deliveries, and no
+    /// half of any.
+    pub async fn send_all(
+        &self,
+        records: &[Record<'_>],
+        deliveries: &mut Vec<Delivery>,
+    ) -> Result<(), Error> {
+        deliveries.reserve(records.len());
+        if self.is_intercepted() {
+            for record in records {
+                deliveries.push(self.send_attached(*record, None).await?);
+            }
+            return Ok(());
+        }
+        let (mut left, mut attempt) = (records, Attempt::default());
+        let mut deadline = None;
+        loop {
+            let before = deliveries.len();
+            let reason = match self.append_all(left, &mut attempt, deliveries) {
+                Ok(()) => return Ok(()),
+                Err(reason) => reason,
+            };
+            let accepted = deliveries.len() - before;
+            left = &left[accepted..];
+            let Some(record) = left.first() else { return Ok(()) };
+            if accepted > 0 {
+                deadline = None;
+            }
+            self.make_way(
+                record,
+                &reason,
+                &mut attempt,
+                *deadline.get_or_insert_with(|| self.block_deadline()),
+            )
+            .await?;
         }
     }
 
@@ -115,7 +208,21 @@ impl Producer {
     /// # Errors
     /// The record, and why it was not taken. For a topic that is not known yet, its metadata is asked for.
     pub fn try_send<'a>(&self, record: Record<'a>) -> Result<Delivery, TrySendError<'a>> {
-        let mut reason = match self.append(&record, &mut None) {
+        if self.is_intercepted() {
+            return self.try_send_attached(record, &mut None);
+        }
+        let mut attempt = Attempt::default();
+        let append = || self.append(&record, &mut attempt);
+        self.try_append(&record, append).map_err(|error| TrySendError { record, error })
+    }
+
+    /// Appends if that needs no waiting.
+    fn try_append(
+        &self,
+        record: &Record<'_>,
+        mut append: impl FnMut() -> Result<Delivery, Reason>,
+    ) -> Result<Delivery, Error> {
+        let mut reason = match append() {
             Ok(delivery) => return Ok(delivery),
             Err(reason) => reason,
         };
@@ -123,29 +230,30 @@ impl Producer {
         if reason == Reason::UnknownTopic
             && let Some(topic) = shared.client.cluster().topic(record.topic())
         {
-            adopt(&shared.accumulator, topic);
-            reason = match self.append(&record, &mut None) {
+            shared.take_up(topic);
+            reason = match append() {
                 Ok(delivery) => return Ok(delivery),
                 Err(reason) => reason,
             };
         }
-        let error = match reason {
+        Err(match reason {
             Reason::UnknownTopic => {
-                shared.topics.add(record.topic());
+                shared.topics.ask(record.topic(), runtime::now());
                 shared.client.refresh_metadata();
                 let message = format!("the metadata of topic {} is being fetched", record.topic());
                 Error::new(ErrorKind::UnknownTopic, message).with_retriable(true)
             }
             Reason::NoRoom { .. } => self.no_room("now"),
-            Reason::NoSuchPartition { partitions } => no_such_partition(&record, partitions),
-            Reason::TooLarge { bytes, limit } => too_large(&record, bytes, limit),
+            Reason::NoSuchPartition { partitions } => no_such_partition(record, partitions),
+            Reason::Misplaced { partition, partitions } => misplaced(record, partition, partitions),
+            Reason::TooLarge { bytes, limit } => too_large(record, bytes, limit),
             Reason::Closed => self.closed(),
-        };
-        Err(TrySendError { record, error })
+        })
     }
 
     /// Sends everything that was accepted before, without lingering, and waits until all of it has its outcome. Whether
-    /// that was success, the deliveries tell.
+    /// that was success, the deliveries tell. What is accepted meanwhile does not prolong it. Callbacks and interceptors
+    /// know it when this returns.
     ///
     /// # Errors
     /// `Closed` when the producer's task has ended; then everything has its outcome.
@@ -154,10 +262,11 @@ impl Producer {
     /// Dropping it ends the wait and nothing else.
     pub async fn flush(&self) -> Result<(), Error> {
         let (reply, waiting) = oneshot::channel();
-        self.0.commands.send(Command::Flush(reply)).map_err(|_| self.closed())?;
+        self.0.commands.send(Command::Flush(runtime::now(), reply)).map_err(|_| self.closed())?;
         for batch in waiting.await.map_err(|_| self.closed())? {
             batch.told().await;
         }
+        self.delivered().await;
         Ok(())
     }
 
@@ -180,22 +289,50 @@ impl Producer {
         ended.await.unwrap_or(Ok(()))
     }
 
+    /// Waits until callbacks and interceptors know every outcome that there is.
+    async fn delivered(&self) {
+        if self.0.shared.outbox.is_used() {
+            let (reply, delivered) = oneshot::channel();
+            // A task that has ended delivered everything before.
+            if self.0.commands.send(Command::Deliver(reply)).is_ok() {
+                let _ = delivered.await;
+            }
+        }
+    }
+
+    /// Gives up every record that was accepted before and has no outcome yet: its delivery fails at once with kind
+    /// `Aborted`, and [`Error::possibly_written`] is true where a request that holds it is under way or was not answered.
+    /// The producer goes on with what is sent afterwards, in order and without duplicates as ever; records that others send
+    /// while this is awaited may be given up, too. To end the producer at once, use [`Producer::close`] with no time.
+    ///
+    /// # Errors
+    /// `Closed` when the producer's task has ended; then everything has its outcome.
+    ///
+    /// # Cancel safety
+    /// Once polled it takes effect, even if it is dropped.
+    pub async fn abort(&self) -> Result<(), Error> {
+        let (reply, done) = oneshot::channel();
+        self.0.commands.send(Command::Abort(reply)).map_err(|_| self.closed())?;
+        done.await.map_err(|_| self.closed())
+    }
+
     /// The options' values.
     pub fn values(&self) -> &crate::ProducerValues {
         self.0.shared.values()
     }
 
+    #[cfg(test)]
+    pub(crate) fn accumulator(&self) -> &Accumulator {
+        &self.0.shared.accumulator
+    }
+
     /// Tries to append, and wakes the task if it has to know.
     #[inline]
-    fn append<'s>(
-        &'s self,
-        record: &Record<'_>,
-        reserved: &mut Option<Reservation<'s>>,
-    ) -> Result<Delivery, Reason> {
+    fn append<'s>(&'s self, record: &Record<'_>, attempt: &mut Attempt<'s>) -> Result<Delivery, Reason> {
         let shared = &*self.0.shared;
         let timestamp = record.timestamp_ms().unwrap_or_else(runtime::timestamp);
         let (result, wake) =
-            match shared.accumulator.append(record, timestamp, reserved, runtime::now, runtime::seed) {
+            match shared.accumulator.append(record, timestamp, attempt, runtime::now, runtime::seed) {
                 Ok(accepted) => (Ok(accepted.delivery), accepted.wake),
                 Err(refusal) => (Err(refusal.reason), refusal.wake),
             };
@@ -205,42 +342,81 @@ impl Producer {
         result
     }
 
+    /// Appends as many records as possible without waiting.
+    fn append_all<'s>(
+        &'s self,
+        records: &[Record<'_>],
+        attempt: &mut Attempt<'s>,
+        deliveries: &mut Vec<Delivery>,
+    ) -> Result<(), Reason> {
+        let shared = &*self.0.shared;
+        let around = Surroundings {
+            timestamp: runtime::timestamp(),
+            now: runtime::now,
+            random: runtime::seed,
+            wake: || shared.notify.notify_one(),
+        };
+        shared.accumulator.append_all(records, attempt, &around, deliveries)
+    }
+
     #[cold]
-    async fn send_later(&self, record: &Record<'_>, mut reason: Reason) -> Result<Delivery, Error> {
-        let max_block = self.0.shared.values().max_block;
-        let deadline = runtime::now().checked_add(max_block).unwrap_or_else(|| runtime::now() + FAR_FUTURE);
+    async fn send_later<'s>(
+        &'s self,
+        record: &Record<'_>,
+        mut reason: Reason,
+        mut attempt: Attempt<'s>,
+    ) -> Result<Delivery, Error> {
+        let deadline = self.block_deadline();
         loop {
-            let mut reserved = None;
-            match reason {
-                Reason::UnknownTopic => self.learn_topic(record.topic(), deadline).await?,
-                Reason::NoSuchPartition { partitions } => {
-                    self.await_partition(record, partitions, deadline).await?;
-                }
-                Reason::NoRoom { bytes } => reserved = Some(self.reserve(bytes, deadline).await?),
-                Reason::TooLarge { bytes, limit } => return Err(too_large(record, bytes, limit)),
-                Reason::Closed => return Err(self.closed()),
-            }
-            match self.append(record, &mut reserved) {
+            self.make_way(record, &reason, &mut attempt, deadline).await?;
+            match self.append(record, &mut attempt) {
                 Ok(delivery) => return Ok(delivery),
                 Err(another) => reason = another,
             }
         }
     }
 
+    fn block_deadline(&self) -> Instant {
+        let max_block = self.0.shared.values().max_block;
+        runtime::now().checked_add(max_block).unwrap_or_else(|| runtime::now() + FAR_FUTURE)
+    }
+
+    /// Waits until there is hope for a record that was not taken.
+    async fn make_way<'s>(
+        &'s self,
+        record: &Record<'_>,
+        reason: &Reason,
+        attempt: &mut Attempt<'s>,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        match *reason {
+            Reason::UnknownTopic => self.learn_topic(record.topic(), deadline).await,
+            Reason::NoSuchPartition { partitions } => {
+                self.await_partition(record, partitions, deadline).await
+            }
+            Reason::NoRoom { bytes } => {
+                attempt.reservation = Some(self.reserve(bytes, deadline).await?);
+                Ok(())
+            }
+            Reason::Misplaced { partition, partitions } => Err(misplaced(record, partition, partitions)),
+            Reason::TooLarge { bytes, limit } => Err(too_large(record, bytes, limit)),
+            Reason::Closed => Err(self.closed()),
+        }
+    }
+
     /// Waits for the topic's metadata.
     async fn learn_topic(&self, name: &str, deadline: Instant) -> Result<(), Error> {
         let shared = &self.0.shared;
+        // Of this wait alone: one that fails or is dropped leaves nothing to be kept fresh.
+        let asking = shared.client.topics_in_use().creating(shared.values().allow_auto_create_topics);
+        asking.add(name);
         match shared.client.topic(name, deadline).await {
             Ok(topic) => {
-                // Only now: a wait that fails or is dropped leaves nothing to be kept fresh.
-                shared.topics.add(name);
-                adopt(&shared.accumulator, &topic);
+                shared.take_up(&topic);
                 Ok(())
             }
             Err(error) => {
-                let unknown = error.kind() == ErrorKind::UnknownTopic
-                    || error.code() == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
-                if unknown && error.kind() != ErrorKind::UnknownTopic {
+                if error.code() == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) {
                     let waited = shared.values().max_block.as_millis();
                     let message = format!("topic {name} does not exist, or did not within {waited} ms");
                     return Err(Error::new(ErrorKind::UnknownTopic, message).with_cause(error));
@@ -265,7 +441,7 @@ impl Producer {
             if let Some(topic) = updates.borrow_and_update().topic(record.topic())
                 && topic.partitions.len() > wanted
             {
-                adopt(&shared.accumulator, topic);
+                shared.take_up(topic);
                 return Ok(());
             }
             shared.client.refresh_metadata();
@@ -331,6 +507,16 @@ fn too_large(record: &Record<'_>, bytes: usize, limit: usize) -> Error {
         record.topic()
     );
     Error::new(ErrorKind::RecordTooLarge, message)
+}
+
+fn misplaced(record: &Record<'_>, partition: i32, partitions: usize) -> Error {
+    let topic = record.topic();
+    Error::new(
+        ErrorKind::InvalidState,
+        format!(
+            "the application's partitioner chose partition {partition} of topic {topic}, which has {partitions}"
+        ),
+    )
 }
 
 fn no_such_partition(record: &Record<'_>, partitions: usize) -> Error {

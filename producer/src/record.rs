@@ -86,19 +86,23 @@ impl<'a> Record<'a> {
         self.partition
     }
 
-    pub(crate) const fn timestamp_ms(&self) -> Option<i64> {
+    /// The timestamp in milliseconds since 1970, if the application set one.
+    pub const fn timestamp_ms(&self) -> Option<i64> {
         self.timestamp
     }
 
-    pub(crate) const fn key_bytes(&self) -> Option<&'a [u8]> {
+    /// The key.
+    pub const fn key_bytes(&self) -> Option<&'a [u8]> {
         self.key
     }
 
-    pub(crate) const fn value_bytes(&self) -> Option<&'a [u8]> {
+    /// The value.
+    pub const fn value_bytes(&self) -> Option<&'a [u8]> {
         self.value
     }
 
-    pub(crate) const fn header_slice(&self) -> &'a [Header<'a>] {
+    /// The headers.
+    pub const fn header_slice(&self) -> &'a [Header<'a>] {
         self.headers
     }
 

@@ -54,6 +54,14 @@ pub(crate) struct Identity {
     pub(crate) epoch: i16,
 }
 
+/// Where a partition's sequence stands while nothing is under way, to go on from there after the rest was forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    identity: Identity,
+    next: i32,
+    id_spent: bool,
+}
+
 /// One partition's batches in flight.
 #[derive(Debug)]
 pub(crate) struct Sequences {
@@ -123,6 +131,24 @@ impl Sequences {
             entries: VecDeque::new(),
             next_ticket: 0,
         }
+    }
+
+    /// Sequences of an idempotent producer that go on from where they stood. The log may have forgotten the producer
+    /// meanwhile (rule 3).
+    pub(crate) fn restored(window: usize, kept: Kept) -> Self {
+        let Kept { identity, next, id_spent } = kept;
+        Sequences { identity: Some(identity), next, id_spent, ..Sequences::new(true, window) }
+    }
+
+    /// Where the sequence stands, if it has begun. Only while no batch is without an outcome.
+    pub(crate) fn keep(&self) -> Option<Kept> {
+        debug_assert!(self.is_empty());
+        Some(Kept { identity: self.identity?, next: self.next, id_spent: self.id_spent })
+    }
+
+    /// Batches that wait to be sent again.
+    pub(crate) fn retrying(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.state == State::Retry).count()
     }
 
     /// Whether no batch is without an outcome.
@@ -346,10 +372,15 @@ impl Sequences {
             .collect()
     }
 
+    /// Gives back all batches, as if their time were over; the sequence goes on. Those in flight may have been written.
+    pub(crate) fn give_up_all(&mut self) -> Vec<Batch> {
+        let tickets: Vec<Ticket> = self.entries.iter().map(|entry| entry.ticket).collect();
+        tickets.into_iter().filter_map(|ticket| self.give_up(ticket)).collect()
+    }
+
     /// Ends: gives back all batches. Those in flight may have been written.
     pub(crate) fn abandon(&mut self) -> Vec<Batch> {
-        let tickets: Vec<Ticket> = self.entries.iter().map(|entry| entry.ticket).collect();
-        let batches = tickets.into_iter().filter_map(|ticket| self.give_up(ticket)).collect();
+        let batches = self.give_up_all();
         self.entries.clear();
         batches
     }

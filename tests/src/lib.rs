@@ -1,4 +1,4 @@
-//! What the suites share: golden vectors, messages as JSON, Kafka's own schemas, generated values, real brokers.
+//! What the suites share: golden vectors, messages as JSON, Kafka's own schemas, generated values, brokers.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

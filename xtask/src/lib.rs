@@ -2,8 +2,8 @@
 //!
 //! [`kafka`] starts real Kafka clusters for tests and people, [`java`] runs single-file Java programs beside them, [`gates`]
 //! is the list of checks behind `cargo xtask test`, [`fuzz`] and [`schema`] are two of them for longer looks, [`mod@bench`]
-//! runs the benches, [`bans`] judges the dependency tree and [`purity`] keeps clocks, tasks and chance out of the pure
-//! machines. All of it is blocking code on the standard library.
+//! runs the benches, [`interop`] puts other people's clients on the mock, [`bans`] judges the dependency tree and [`purity`]
+//! keeps clocks, tasks and chance out of the pure machines. All of it is blocking code on the standard library.
 //!
 //! Guarantee: whatever is started here ends with the process that started it, even when that process is killed.
 
@@ -13,6 +13,7 @@ pub mod bans;
 pub mod bench;
 pub mod fuzz;
 pub mod gates;
+pub mod interop;
 pub mod java;
 pub mod kafka;
 pub mod process;

@@ -6,7 +6,7 @@ use lexopt::prelude::*;
 use xtask::bench::{self, Figure};
 use xtask::gates::{self, Selection};
 use xtask::kafka::{self, Cluster, Jit, standing};
-use xtask::{bans, fuzz, quickstart, schema, sim};
+use xtask::{bans, fuzz, interop, quickstart, schema, sim};
 
 const HELP: &str = "\
 cargo xtask test [--fast] [--suite NAME]                      every gate in order, or one of them
@@ -17,6 +17,8 @@ cargo xtask schema [--version V]                              our message tables
 cargo xtask fuzz [--seconds N] [--jobs N] [TARGET…]           fuzz targets, all or those that are named
 cargo xtask fuzz seed                                         their first inputs, from Kafka's bytes
 cargo xtask sim [--seeds N] [--start S] [--print]             seeded runs on a cluster in memory, with faults
+cargo xtask interop [--peer rdkafka|franz-go] [--against mock|kafka] [--as RELEASE] [--scenario NAME]
+                                                              other people's clients on the mock, or on a real Kafka
 cargo xtask bans                                              dependencies, licences, sources
 cargo xtask kafka up [--version V] [--nodes N] [--full-jit]   start a real Kafka and print its bootstrap list
 cargo xtask kafka down [ID]                                   stop what `up` started: one cluster or all
@@ -63,6 +65,7 @@ fn run() -> Outcome {
         Some("schema") => run_schema(&mut arguments),
         Some("fuzz") => run_fuzz(&mut arguments),
         Some("sim") => run_sim(&mut arguments),
+        Some("interop") => run_interop(&mut arguments),
         Some("bans") => {
             finished(&mut arguments)?;
             Ok(bans::check()?)
@@ -110,6 +113,20 @@ fn run_sim(arguments: &mut lexopt::Parser) -> Outcome {
         }
     }
     Ok(sim::run(seeds.as_deref(), start.as_deref(), print)?)
+}
+
+fn run_interop(arguments: &mut lexopt::Parser) -> Outcome {
+    let mut plan = interop::Plan::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("peer") => plan.peer = Some(arguments.value()?.parse()?),
+            Long("against") => plan.against = arguments.value()?.parse()?,
+            Long("as") => plan.release = Some(arguments.value()?.string()?),
+            Long("scenario") => plan.scenario = Some(arguments.value()?.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(interop::run(&plan)?)
 }
 
 fn run_schema(arguments: &mut lexopt::Parser) -> Outcome {

@@ -42,6 +42,8 @@ pub enum ErrorKind {
     Busy,
     /// The client, producer or consumer was closed.
     Closed,
+    /// The application gave up what it had begun.
+    Aborted,
     /// Another instance with the same identity took over.
     Fenced,
     /// The group took the membership, and with it the partitions, away.

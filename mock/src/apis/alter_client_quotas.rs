@@ -7,7 +7,7 @@ use ottla_protocol::messages::alter_client_quotas::{
 
 use super::{Call, Reply, Serve};
 use crate::cluster::{Cluster, Refusal};
-use crate::security::quotas::{Entity, KEYS};
+use crate::security::quotas::{CONNECTION_CREATION_RATE, Entity, KEYS};
 use crate::security::{Operation, Resource};
 
 impl Serve for AlterClientQuotasRequest {
@@ -59,12 +59,33 @@ fn check(entry: &RequestEntryData) -> Result<Entity, Refusal> {
     if entity == Entity::default() {
         return Err(refuse("Invalid empty client quota entity".to_owned()));
     }
+    let is_named = |part: &Option<Option<String>>| !matches!(part, Some(Some(name)) if name.is_empty());
+    if ![&entity.user, &entity.client_id, &entity.ip].into_iter().all(is_named) {
+        return Err(refuse("Empty client quota entity name".to_owned()));
+    }
+    let is_of_address = entity.ip.is_some();
+    if is_of_address && (entity.user.is_some() || entity.client_id.is_some()) {
+        return Err(refuse("An address stands for itself in client quota entities".to_owned()));
+    }
+    if let Some(Some(ip)) = &entity.ip
+        && ip.parse::<std::net::IpAddr>().is_err()
+    {
+        return Err(refuse(format!("{ip} is no valid IP or resolvable host")));
+    }
     for op in &entry.ops {
+        // Connections are counted by address, everything else by user and client.
+        if is_of_address != (op.key == CONNECTION_CREATION_RATE) && KEYS.contains(&op.key.as_str()) {
+            return Err(refuse(format!("Invalid configuration key {} for this entity", op.key)));
+        }
         if !KEYS.contains(&op.key.as_str()) {
             return Err(refuse(format!("Invalid configuration key {}", op.key)));
         }
         if !op.remove && (op.value.is_nan() || op.value <= 0.0) {
             return Err(refuse(format!("Quota {} must be greater than 0", op.key)));
+        }
+        let is_fraction = !op.key.ends_with("_byte_rate") && op.key != CONNECTION_CREATION_RATE;
+        if !op.remove && !is_fraction && (op.value - op.value.round()).abs() > 1e-6 {
+            return Err(refuse(format!("Quota {} must be a whole number", op.key)));
         }
     }
     Ok(entity)

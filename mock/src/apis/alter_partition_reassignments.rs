@@ -29,6 +29,9 @@ impl Serve for AlterPartitionReassignmentsRequest {
                 let altered = alter(cluster, call, &topic.name, asked, self.allow_replication_factor_change);
                 partitions.push(match altered {
                     Ok(()) => result(asked.partition_index, ErrorCode::NONE, None),
+                    Err(refusal) if refusal.code == ErrorCode::NO_REASSIGNMENT_IN_PROGRESS => {
+                        result(asked.partition_index, refusal.code, None)
+                    }
                     Err(refusal) => result(asked.partition_index, refusal.code, Some(refusal.message)),
                 });
             }
@@ -40,6 +43,7 @@ impl Serve for AlterPartitionReassignmentsRequest {
         }
         Reply::Now(AlterPartitionReassignmentsResponse {
             allow_replication_factor_change: self.allow_replication_factor_change,
+            error_message: None,
             responses,
             ..Default::default()
         })

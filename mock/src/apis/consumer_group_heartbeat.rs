@@ -34,8 +34,7 @@ impl Serve for ConsumerGroupHeartbeatRequest {
     }
 
     fn refuse(&self, _version: i16, error_code: ErrorCode) -> ConsumerGroupHeartbeatResponse {
-        let error_message = error_code.text().map(str::to_owned);
-        ConsumerGroupHeartbeatResponse { error_code, error_message, ..Default::default() }
+        ConsumerGroupHeartbeatResponse { error_code, ..Default::default() }
     }
 
     fn throttle(response: &mut ConsumerGroupHeartbeatResponse, throttle_time_ms: i32) {

@@ -27,6 +27,15 @@ impl Serve for CreatePartitionsRequest {
             };
             results.push(match grown {
                 Ok(()) => CreatePartitionsTopicResult { name: topic.name.clone(), ..Default::default() },
+                // Kafka has no words for this one.
+                Err(refusal) if refusal.code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => {
+                    CreatePartitionsTopicResult {
+                        name: topic.name.clone(),
+                        error_code: refusal.code,
+                        error_message: None,
+                        ..Default::default()
+                    }
+                }
                 Err(refusal) => failed(topic, refusal.code, Some(refusal.message)),
             });
         }

@@ -71,6 +71,10 @@ fn create(
         };
         configs::check_topic(&config.name, value)
             .map_err(|error| Refusal::new(ErrorCode::INVALID_CONFIG, error))?;
+        if config.name == "remote.storage.enable" && value == "true" {
+            let text = "Tiered storage is off (remote.log.storage.system.enable)";
+            return Err(Refusal::new(ErrorCode::INVALID_CONFIG, text));
+        }
         values.insert(config.name.clone(), value.clone());
     }
     let mut result = CreatableTopicResult {
@@ -84,7 +88,7 @@ fn create(
         let described = configs::describe::of_topic(&values, &cluster.brokers);
         let one = |config: configs::describe::Described| CreatableTopicConfigs {
             name: config.name.to_owned(),
-            value: Some(config.value),
+            value: config.value,
             config_source: config.source as i8,
             ..Default::default()
         };
@@ -93,9 +97,11 @@ fn create(
         result.topic_config_error_code = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
         (result.num_partitions, result.replication_factor, result.configs) = (-1, -1, None);
     }
-    if !validate_only {
-        result.topic_id = cluster.add_topic(name, replicas, values);
-    }
+    result.topic_id = match validate_only {
+        // An id that nobody will have, as Kafka makes one up, too.
+        true => cluster.new_uuid(),
+        false => cluster.add_topic(name, replicas, values),
+    };
     if call.version < 5 {
         // Fields that these versions lack, and that may not be left out silently.
         result.configs = Some(Vec::new());

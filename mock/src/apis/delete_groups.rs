@@ -13,7 +13,10 @@ use crate::security::Operation;
 impl Serve for DeleteGroupsRequest {
     fn serve(self, cluster: &mut Cluster, call: &Call) -> Reply<DeleteGroupsResponse> {
         let mut results = Vec::with_capacity(self.groups_names.len());
-        for group_id in &self.groups_names {
+        for (place, group_id) in self.groups_names.iter().enumerate() {
+            if self.groups_names[..place].contains(group_id) {
+                continue;
+            }
             results.push(match check(cluster, call, Operation::Delete, group_id) {
                 Ok(()) => cluster.groups.delete(group_id),
                 Err(code) => failed(group_id, code),

@@ -4,6 +4,7 @@ use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::delete_topics::{
     DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
 };
+use ottla_protocol::uuid::Uuid;
 
 use super::{Call, Reply, Serve, Subject};
 use crate::cluster::Cluster;
@@ -27,7 +28,26 @@ impl Serve for DeleteTopicsRequest {
         }
         let topics = topics(&self, call.version);
         let mut responses = Vec::new();
-        for topic in &topics {
+        for (place, topic) in topics.iter().enumerate() {
+            if topics[..place].contains(topic) {
+                continue;
+            }
+            // By name and by id is twice, too, and told once, under both.
+            let id_of = |topic: &DeleteTopicState| match &topic.name {
+                Some(name) if topic.topic_id.is_zero() => cluster.topics.get(name).map(|found| found.id),
+                _ => None,
+            };
+            let is_named = |id: Uuid| topics.iter().any(|other| id_of(other) == Some(id));
+            if topic.name.is_none() && is_named(topic.topic_id) {
+                continue;
+            }
+            if let Some(id) = id_of(topic)
+                && topics.iter().any(|other| other.name.is_none() && other.topic_id == id)
+            {
+                let both = DeleteTopicState { topic_id: id, ..topic.clone() };
+                responses.push(failed(&both, call.version, ErrorCode::INVALID_REQUEST));
+                continue;
+            }
             let is_twice = topics.iter().filter(|other| *other == topic).count() > 1;
             let deleted = match is_twice {
                 true => Err(ErrorCode::INVALID_REQUEST),
@@ -74,6 +94,7 @@ fn delete(
 ) -> Result<DeletableTopicResult, ErrorCode> {
     let found = match &asked.name {
         Some(_) if !asked.topic_id.is_zero() => return Err(ErrorCode::INVALID_REQUEST),
+        None if asked.topic_id.is_zero() => return Err(ErrorCode::INVALID_REQUEST),
         Some(name) => cluster.topics.get(name),
         None => cluster.topics.by_id(asked.topic_id),
     };

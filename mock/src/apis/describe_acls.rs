@@ -15,6 +15,12 @@ pub(super) const DISABLED: &str = "No Authorizer is configured on the broker";
 
 impl Serve for DescribeAclsRequest {
     fn serve(self, cluster: &mut Cluster, call: &Call) -> Reply<DescribeAclsResponse> {
+        if cluster.security.acls.is_none() {
+            return Reply::Now(DescribeAclsResponse {
+                error_message: Some(DISABLED.to_owned()),
+                ..self.refuse(call.version, ErrorCode::SECURITY_DISABLED)
+            });
+        }
         let filter = Filter {
             resource_type: self.resource_type_filter,
             name: self.resource_name_filter.clone(),
@@ -30,12 +36,7 @@ impl Serve for DescribeAclsRequest {
         if !cluster.allows(call, Operation::Describe, Resource::Cluster) {
             return Reply::Now(self.refuse(call.version, ErrorCode::CLUSTER_AUTHORIZATION_FAILED));
         }
-        let Some(acls) = &cluster.security.acls else {
-            return Reply::Now(DescribeAclsResponse {
-                error_message: Some(DISABLED.to_owned()),
-                ..self.refuse(call.version, ErrorCode::SECURITY_DISABLED)
-            });
-        };
+        let Some(acls) = &cluster.security.acls else { return Reply::Close };
         let mut resources: Vec<DescribeAclsResource> = Vec::new();
         for acl in acls.entries.iter().filter(|acl| filter.picks(acl)) {
             let pattern_type = if acl.prefixed { PREFIXED } else { LITERAL };

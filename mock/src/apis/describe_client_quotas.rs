@@ -31,6 +31,12 @@ impl Serve for DescribeClientQuotasRequest {
         };
         let unknown =
             self.components.iter().find(|component| !known.contains(&component.entity_type.as_str()));
+        let kinds: Vec<&str> = self.components.iter().map(|component| component.entity_type.as_str()).collect();
+        let is_twice = (1..kinds.len()).any(|place| kinds[..place].contains(&kinds[place]));
+        let is_mixed = kinds.contains(&"ip") && kinds.iter().any(|kind| *kind != "ip");
+        if is_twice || is_mixed || kinds.contains(&"") {
+            return Reply::Now(self.refuse(call.version, ErrorCode::INVALID_REQUEST));
+        }
         if let Some(unknown) = unknown {
             return Reply::Now(DescribeClientQuotasResponse {
                 error_message: Some(format!("Unsupported entity type {}", unknown.entity_type)),

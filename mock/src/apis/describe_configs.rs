@@ -34,6 +34,10 @@ impl Serve for DescribeConfigsRequest {
                     ..Default::default()
                 }
             }
+            // Kafka has no words for this one.
+            Err(refusal) if refusal.code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => {
+                failed(resource, refusal.code, Some(String::new()))
+            }
             Err(refusal) => failed(resource, refusal.code, Some(refusal.message)),
         });
         Reply::Now(DescribeConfigsResponse { results: results.collect(), ..Default::default() })
@@ -119,7 +123,7 @@ fn one(
     };
     DescribeConfigsResourceResult {
         name: described.name.to_owned(),
-        value: Some(described.value),
+        value: described.value,
         read_only: !described.setting.dynamic,
         is_default: version == 0 && described.source == Source::Default,
         config_source: described.source as i8,

@@ -17,6 +17,10 @@ impl Serve for DescribeProducersRequest {
             Ok(active_producers) => {
                 PartitionResponse { partition_index: index, active_producers, ..Default::default() }
             }
+            // Kafka says more only where it doesn't even know the topic.
+            Err(code) if cluster.topics.get(&topic.name).is_some() => {
+                PartitionResponse { error_message: None, ..failed(index, code) }
+            }
             Err(code) => failed(index, code),
         };
         let topic = |topic: &TopicRequest| TopicResponse {

@@ -15,9 +15,7 @@ const MOST: usize = 2000;
 
 impl Serve for DescribeTopicPartitionsRequest {
     fn serve(self, cluster: &mut Cluster, call: &Call) -> Reply<DescribeTopicPartitionsResponse> {
-        if self.cursor.as_ref().is_some_and(|cursor| cursor.partition_index < 0)
-            || self.response_partition_limit < 1
-        {
+        if self.cursor.as_ref().is_some_and(|cursor| cursor.partition_index < 0) {
             return Reply::Now(self.refuse(call.version, ErrorCode::INVALID_REQUEST));
         }
         let fetches_all = self.topics.is_empty();
@@ -29,7 +27,10 @@ impl Serve for DescribeTopicPartitionsRequest {
         names.dedup();
         let first = self.cursor.as_ref().map_or("", |cursor| cursor.topic_name.as_str());
         names.retain(|name| name.as_str() >= first);
-        let mut room = usize::try_from(self.response_partition_limit).unwrap_or(0).min(MOST);
+        if !first.is_empty() && !fetches_all && names.first().is_none_or(|name| name != first) {
+            return Reply::Now(self.refuse(call.version, ErrorCode::INVALID_REQUEST));
+        }
+        let mut room = usize::try_from(self.response_partition_limit).unwrap_or(0).clamp(1, MOST);
         let mut response = DescribeTopicPartitionsResponse::default();
         for name in names {
             let allowed = cluster.allows(call, Operation::Describe, Resource::Topic(&name));
@@ -46,7 +47,10 @@ impl Serve for DescribeTopicPartitionsRequest {
                         Ok(()) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
                         Err(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
                     };
-                    response.topics.push(failed(name, code));
+                    response.topics.push(DescribeTopicPartitionsResponseTopic {
+                        topic_authorized_operations: cluster.operations(call, Resource::Topic(&name)),
+                        ..failed(name, code)
+                    });
                     continue;
                 }
             };

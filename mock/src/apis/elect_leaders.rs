@@ -19,6 +19,9 @@ impl Serve for ElectLeadersRequest {
         if !cluster.allows(call, Operation::Alter, Resource::Cluster) {
             return Reply::Now(self.refuse(call.version, ErrorCode::CLUSTER_AUTHORIZATION_FAILED));
         }
+        if self.topic_partitions.as_ref().is_some_and(Vec::is_empty) {
+            return Reply::Now(ElectLeadersResponse::default());
+        }
         if ![PREFERRED, UNCLEAN].contains(&self.election_type) {
             let mut refused = self.refuse(call.version, ErrorCode::INVALID_REQUEST);
             let text = format!("Unknown election type {}", self.election_type);

@@ -35,6 +35,8 @@ struct Limits {
     max_bytes: usize,
     isolation: Isolation,
     rack: String,
+    /// The follower that fetches, or -1.
+    replica_id: i32,
 }
 
 impl Serve for FetchRequest {
@@ -77,6 +79,7 @@ impl Serve for FetchRequest {
                 _ => Isolation::HighWatermark,
             },
             rack: self.rack_id,
+            replica_id: if call.version >= 15 { self.replica_state.replica_id } else { self.replica_id },
         };
         let wait = Duration::from_millis(u64::try_from(self.max_wait_ms).unwrap_or(0));
         let waiting = Waiting { until: call.now + wait, context, wanted, limits };
@@ -110,12 +113,25 @@ impl Serve for FetchRequest {
     }
 }
 
-/// Reads what there is; answers if that is enough or the time is up, and parks the fetch otherwise.
+/// A partition's result; its records are read only when the fetch is answered.
+struct Found {
+    data: PartitionData,
+    /// How much there is to read, where nothing speaks against reading.
+    bytes: Option<usize>,
+}
+
+/// Looks at what there is; answers if that is enough or the time is up, and parks the fetch otherwise.
 pub(crate) fn resume(cluster: &mut Cluster, now: Instant, ticket: Ticket, waiting: Waiting, is_due: bool) {
     let Some(call) = cluster.connections.call(ticket).cloned() else { return };
-    let (answers, is_enough) = read_all(cluster, &call, &waiting);
+    let (found, is_enough) = look(cluster, &call, &waiting);
     if is_due || is_enough || waiting.wanted.is_empty() {
-        let response = finish(cluster, now, &call, waiting.context, answers);
+        let Waiting { context, wanted, limits, .. } = waiting;
+        let answers = wanted.into_iter().zip(found).map(|(wanted, found)| {
+            let data = read(cluster, &wanted, found, limits.isolation);
+            (wanted, data)
+        });
+        let answers = answers.collect();
+        let response = finish(cluster, now, &call, context, answers);
         return cluster.answer(now, ticket, response);
     }
     let find = |wanted: &Wanted| Some((find_topic(cluster, &wanted.named)?.id, wanted.named.partition));
@@ -124,33 +140,39 @@ pub(crate) fn resume(cluster: &mut Cluster, now: Instant, ticket: Ticket, waitin
 }
 
 /// The results of all partitions, and whether they are worth an answer.
-fn read_all(cluster: &Cluster, call: &Call, waiting: &Waiting) -> (Vec<(Wanted, PartitionData)>, bool) {
+fn look(cluster: &Cluster, call: &Call, waiting: &Waiting) -> (Vec<Found>, bool) {
     let mut room = waiting.limits.max_bytes;
     let mut read = 0;
     let mut is_news = false;
-    let mut answers = Vec::with_capacity(waiting.wanted.len());
+    let mut all = Vec::with_capacity(waiting.wanted.len());
     for wanted in &waiting.wanted {
-        let data = read_one(cluster, call, wanted, &waiting.limits, room, read == 0);
-        let data = data.unwrap_or_else(|code| failed(wanted.named.partition, code));
-        let bytes = data.records.as_ref().map_or(0, Bytes::len);
+        let found = look_at(cluster, call, wanted, &waiting.limits, room, read == 0);
+        let found = found.unwrap_or_else(|code| failed(wanted.named.partition, code).into());
+        let bytes = found.bytes.unwrap_or(0);
         read += bytes;
         room = room.saturating_sub(bytes);
-        is_news |= !data.error_code.is_ok()
-            || data.preferred_read_replica >= 0
-            || data.diverging_epoch != EpochEndOffset::default();
-        answers.push((wanted.clone(), data));
+        is_news |= !found.data.error_code.is_ok()
+            || found.data.preferred_read_replica >= 0
+            || found.data.diverging_epoch != EpochEndOffset::default();
+        all.push(found);
     }
-    (answers, is_news || read >= waiting.limits.min_bytes)
+    (all, is_news || read >= waiting.limits.min_bytes)
 }
 
-fn read_one(
+impl From<PartitionData> for Found {
+    fn from(data: PartitionData) -> Found {
+        Found { data, bytes: None }
+    }
+}
+
+fn look_at(
     cluster: &Cluster,
     call: &Call,
     wanted: &Wanted,
     limits: &Limits,
     room: usize,
     min_one: bool,
-) -> Result<PartitionData, ErrorCode> {
+) -> Result<Found, ErrorCode> {
     let topic = find_topic(cluster, &wanted.named).ok_or(match call.version >= 13 {
         true => ErrorCode::UNKNOWN_TOPIC_ID,
         false => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
@@ -163,10 +185,15 @@ fn read_one(
     let partition = topic?.partition(index).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
     let reads_here =
         partition.leader == call.broker || call.version >= 11 && partition.replicas.contains(&call.broker);
-    if !reads_here {
+    // A replica compares epochs before it looks who leads.
+    if partition.replicas.contains(&call.broker) {
+        check_epoch(partition, wanted.current_leader_epoch)?;
+    }
+    // Whoever takes itself for a follower has to be one.
+    let is_known = limits.replica_id < 0 || partition.replicas.contains(&limits.replica_id);
+    if !reads_here || !is_known {
         return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
     }
-    check_epoch(partition, wanted.current_leader_epoch)?;
     let log = &partition.log;
     let ends = PartitionData {
         partition_index: index,
@@ -178,7 +205,7 @@ fn read_one(
         ..Default::default()
     };
     if let Some(preferred) = nearby_replica(cluster, call, partition, wanted.fetch_offset, &limits.rack) {
-        return Ok(PartitionData { preferred_read_replica: preferred, ..ends });
+        return Ok(PartitionData { preferred_read_replica: preferred, ..ends }.into());
     }
     if wanted.last_fetched_epoch >= 0 {
         let end =
@@ -186,21 +213,31 @@ fn read_one(
         if end.leader_epoch < wanted.last_fetched_epoch || end.end_offset < wanted.fetch_offset {
             let diverging_epoch =
                 EpochEndOffset { epoch: end.leader_epoch, end_offset: end.end_offset, ..Default::default() };
-            return Ok(PartitionData { diverging_epoch, ..ends });
+            return Ok(PartitionData { diverging_epoch, ..ends }.into());
         }
     }
     let max_bytes = usize::try_from(wanted.max_bytes).unwrap_or(0).min(room);
-    let slice = log.read(wanted.fetch_offset, max_bytes, min_one, limits.isolation)?;
+    let bytes = log.readable(wanted.fetch_offset, max_bytes, min_one, limits.isolation)?;
+    Ok(Found { data: ends, bytes: Some(bytes) })
+}
+
+/// The result with its records.
+fn read(cluster: &Cluster, wanted: &Wanted, found: Found, isolation: Isolation) -> PartitionData {
+    let Found { data, bytes } = found;
+    let topic = find_topic(cluster, &wanted.named);
+    let partition = topic.and_then(|topic| topic.partition(wanted.named.partition));
+    let (Some(bytes), Some(partition)) = (bytes, partition) else { return data };
+    let Ok(slice) = partition.log.read(wanted.fetch_offset, bytes, false, isolation) else { return data };
     let aborted = |aborted: crate::log::AbortedTransaction| AbortedTransaction {
         producer_id: aborted.producer_id,
         first_offset: aborted.first_offset,
         ..Default::default()
     };
-    Ok(PartitionData {
+    PartitionData {
         aborted_transactions: slice.aborted.map(|all| all.into_iter().map(aborted).collect()),
         records: Some(slice.records),
-        ..ends
-    })
+        ..data
+    }
 }
 
 /// Compares the leader epoch that a client knows with the one there is.

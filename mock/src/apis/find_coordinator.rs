@@ -46,7 +46,11 @@ fn find(cluster: &mut Cluster, call: &Call, key_type: i8, key: &str) -> Coordina
         KEY_TYPE_TRANSACTION => {
             (Resource::TransactionalId(key), ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
         }
-        _ => return failed(key, ErrorCode::INVALID_REQUEST),
+        _ => {
+            let code = ErrorCode::INVALID_REQUEST;
+            let error_message = code.text().map(str::to_owned);
+            return Coordinator { error_message, ..failed(key, code) };
+        }
     };
     if !cluster.allows(call, Operation::Describe, resource) {
         return failed(key, code);

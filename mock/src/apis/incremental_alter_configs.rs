@@ -8,7 +8,7 @@ use ottla_protocol::messages::incremental_alter_configs::{
 
 use super::describe_configs::{BROKER, TOPIC};
 use super::{Call, Reply, Serve, Subject};
-use crate::cluster::{Cluster, Refusal};
+use crate::cluster::{Cluster, Refusal, check_name};
 use crate::configs::alter::{Change, apply};
 use crate::configs::{self, Values};
 use crate::security::{Operation, Resource};
@@ -77,6 +77,10 @@ pub(super) fn alter(
                     "Topic authorization failed.",
                 ));
             }
+            if name.is_empty() {
+                return Err(Refusal::new(ErrorCode::INVALID_REQUEST, "Default topic resources are not allowed."));
+            }
+            check_name(name).map_err(|error| Refusal::new(ErrorCode::INVALID_TOPIC_EXCEPTION, error))?;
             let text = format!("The topic '{name}' does not exist.");
             let topic = cluster.topics.get(name);
             let topic = topic.ok_or_else(|| Refusal::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, text))?;
@@ -114,11 +118,14 @@ fn alter_broker(
         name => {
             let text = || format!("Node id must be an integer, but it is: {name}");
             let id = name.parse().map_err(|_| Refusal::new(ErrorCode::INVALID_REQUEST, text()))?;
-            let text = || format!("No broker with id {id} found.");
-            cluster
-                .brokers
-                .get(id)
-                .ok_or_else(|| Refusal::new(ErrorCode::BROKER_ID_NOT_REGISTERED, text()))?;
+            // A broker takes changes of its own settings only.
+            if id != call.broker {
+                let text = format!(
+                    "Unexpected broker id, expected {} or empty string, but received {name}",
+                    call.broker
+                );
+                return Err(Refusal::new(ErrorCode::INVALID_REQUEST, text));
+            }
             Some(id)
         }
     };

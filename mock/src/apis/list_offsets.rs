@@ -44,7 +44,13 @@ impl Serve for ListOffsetsRequest {
                     Err(error_code) => failed(partition.partition_index, error_code),
                 }
             };
-            let partitions = topic.partitions.iter().map(one).collect();
+            // What was asked twice is refused once.
+            let is_first = |(place, partition): &(usize, &ListOffsetsPartition)| {
+                let before = &topic.partitions[..*place];
+                before.iter().all(|other| other.partition_index != partition.partition_index)
+            };
+            let asked = topic.partitions.iter().enumerate().filter(is_first);
+            let partitions = asked.map(|(_, partition)| one(partition)).collect();
             topics.push(ListOffsetsTopicResponse {
                 name: topic.name.clone(),
                 partitions,
@@ -93,10 +99,13 @@ fn look_up(
     }
     let found = cluster.topics.get(topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
     let partition = found.partition(asked.partition_index).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+    // A replica compares epochs before it looks who leads.
+    if partition.replicas.contains(&call.broker) {
+        check_epoch(partition, asked.current_leader_epoch)?;
+    }
     if partition.leader != call.broker {
         return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
     }
-    check_epoch(partition, asked.current_leader_epoch)?;
     if isolation != Isolation::LogEnd && asked.timestamp == LATEST_TIMESTAMP && is_settling(partition) {
         return Err(match call.version {
             5.. => ErrorCode::OFFSET_NOT_AVAILABLE,

@@ -23,7 +23,12 @@ impl Serve for MetadataRequest {
             every_topic(cluster, call)
         } else {
             let create = call.version < 4 || self.allow_auto_topic_creation;
-            topics.into_iter().flatten().map(|topic| one_topic(cluster, call, topic, create)).collect()
+            let asked: Vec<&MetadataRequestTopic> = topics.into_iter().flatten().collect();
+            let is_first = |place: usize, topic: &MetadataRequestTopic| {
+                asked[..place].iter().all(|other| other.name != topic.name || other.topic_id != topic.topic_id)
+            };
+            let distinct = asked.iter().enumerate().filter(|(place, topic)| is_first(*place, topic));
+            distinct.map(|(_, topic)| one_topic(cluster, call, topic, create)).collect()
         };
         if self.include_topic_authorized_operations {
             for topic in answered.iter_mut().filter(|topic| topic.error_code.is_ok()) {

@@ -165,6 +165,14 @@ apis! {
     list_transactions: ListTransactionsRequest;
     consumer_group_heartbeat: ConsumerGroupHeartbeatRequest;
     consumer_group_describe: ConsumerGroupDescribeRequest;
+    list_config_resources: ListConfigResourcesRequest;
+    describe_quorum: DescribeQuorumRequest;
+    describe_user_scram_credentials: DescribeUserScramCredentialsRequest;
+    alter_user_scram_credentials: AlterUserScramCredentialsRequest;
+    create_delegation_token: CreateDelegationTokenRequest;
+    renew_delegation_token: RenewDelegationTokenRequest;
+    expire_delegation_token: ExpireDelegationTokenRequest;
+    describe_delegation_token: DescribeDelegationTokenRequest;
 }
 
 /// The API that every connection begins with.

@@ -13,11 +13,21 @@ use crate::security::{Operation, Resource};
 
 impl Serve for OffsetCommitRequest {
     fn serve(mut self, cluster: &mut Cluster, call: &Call) -> Reply<OffsetCommitResponse> {
-        if let Err(code) = check(cluster, call, Operation::Read, &self.group_id) {
+        // Where no topic is known, there is nothing to ask a coordinator.
+        let is_known = |topic: &OffsetCommitRequestTopic| match call.version {
+            10.. => cluster.topics.by_id(topic.topic_id).is_some(),
+            _ => cluster.topics.get(&topic.name).is_some(),
+        };
+        let is_anything_known = self.topics.iter().any(is_known);
+        if let Err(code) = check(cluster, call, Operation::Read, &self.group_id)
+            && (code != ErrorCode::NOT_COORDINATOR || is_anything_known)
+        {
             return Reply::Now(self.refuse(call.version, code));
         }
         let mut denied = Vec::new();
-        let topics = std::mem::take(&mut self.topics);
+        let mut topics = std::mem::take(&mut self.topics);
+        // A topic of which nothing is committed isn't mentioned.
+        topics.retain(|topic| !topic.partitions.is_empty());
         for (place, topic) in topics.into_iter().enumerate() {
             let name = match call.version {
                 10.. => cluster.topics.name_of(topic.topic_id).unwrap_or_default(),

@@ -65,10 +65,13 @@ fn look_up(
 ) -> Result<(i32, i64), ErrorCode> {
     let found = cluster.topics.get(topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
     let partition = found.partition(asked.partition).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+    // A replica compares epochs before it looks who leads.
+    if partition.replicas.contains(&call.broker) {
+        check_epoch(partition, asked.current_leader_epoch)?;
+    }
     if partition.leader != call.broker {
         return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
     }
-    check_epoch(partition, asked.current_leader_epoch)?;
     let end = partition.log.end_offset_for_epoch(asked.leader_epoch);
     Ok(end.map_or((-1, -1), |end| (end.leader_epoch, end.end_offset)))
 }

@@ -8,6 +8,7 @@ use ottla_protocol::messages::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceData,
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse,
 };
+use ottla_protocol::records::Batches;
 use ottla_protocol::uuid::Uuid;
 
 use super::{Call, Reply, Serve, Subject};
@@ -49,6 +50,10 @@ impl Serve for ProduceRequest {
                 self.refuse(call.version, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
             );
         }
+        if self.transactional_id.is_none() && has_transactional_records(&self) {
+            let code = ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+            return answered(&self, self.refuse(call.version, code));
+        }
         if ![-1, 0, 1].contains(&self.acks) {
             return Reply::Now(self.refuse(call.version, ErrorCode::INVALID_REQUIRED_ACKS));
         }
@@ -59,7 +64,8 @@ impl Serve for ProduceRequest {
             response: ProduceResponse::default(),
             pending: Vec::new(),
         };
-        for data in &self.topic_data {
+        // A topic of which nothing is written isn't mentioned.
+        for data in self.topic_data.iter().filter(|data| !data.partition_data.is_empty()) {
             let mut result = TopicProduceResponse {
                 name: data.name.clone(),
                 topic_id: data.topic_id,
@@ -112,6 +118,15 @@ impl Serve for ProduceRequest {
                 .iter()
                 .any(|data| subject.is_topic(&data.name) || subject.is_topic_id(cluster, data.topic_id))
     }
+}
+
+/// Whether a batch says that it belongs to a transaction.
+fn has_transactional_records(request: &ProduceRequest) -> bool {
+    let mut partitions = request.topic_data.iter().flat_map(|data| &data.partition_data);
+    partitions.any(|data| {
+        let batch = data.records.clone().and_then(|records| Batches::new(records).next()?.ok());
+        batch.is_some_and(|batch| batch.header().attributes.is_transactional())
+    })
 }
 
 /// Looks at a request that waits for replicas.
@@ -207,7 +222,14 @@ fn append(
     }
     let leader_epoch = partition.leader_epoch;
     let records = data.records.clone().unwrap_or_default();
-    let verified = verify(cluster, call, request, topic, data.index, &records)?;
+    let verified = match verify(cluster, call, request, topic, data.index, &records) {
+        Ok(verified) => verified,
+        Err(code @ ErrorCode::INVALID_TXN_STATE) => {
+            let error_message = code.text().map(str::to_owned);
+            return Ok((PartitionProduceResponse { error_message, ..failed(data.index, code) }, None));
+        }
+        Err(code) => return Err(code),
+    };
     let context = AppendContext { version: call.version, leader_epoch, verified };
     let partition = cluster.partition_mut(topic, data.index).ok_or(unknown)?;
     let appended = match partition.log.append(call.now_ms, &context, &records) {

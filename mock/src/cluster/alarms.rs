@@ -21,6 +21,10 @@ pub(crate) enum Alarm {
     Unmute(ConnectionId),
     /// A broker that doesn't send heartbeats is fenced.
     Fence(i32),
+    /// Markers of ended transactions are due.
+    Markers,
+    /// A broker that copies nothing has done so for as long as it may lag behind.
+    Lag(i32),
     /// Followers have copied what the leader had a while ago.
     Replicate(Uuid, i32),
 }

@@ -15,8 +15,7 @@ use super::topics::Topics;
 use super::{Cluster, ClusterOptions};
 use crate::configs::{Values, list};
 use crate::groups::{Answer, GroupOptions, Groups, Migration, ServerAssignor, TopicFacts, TopicsView};
-use crate::log::MarkerAppend;
-use crate::transactions::{Marker, Target, TransactionOptions, Transactions};
+use crate::transactions::{TransactionOptions, Transactions};
 use crate::versions::Release;
 
 /// The internal topic of groups.
@@ -84,6 +83,8 @@ impl Cluster {
         let count = topic.partitions.len();
         let is_moved = |key: &str| partition_of(key, count) == index;
         if topic.name == TRANSACTIONS_TOPIC {
+            // The new one sends its own.
+            self.markers.forget(is_moved);
             self.transactions.handle_coordinator_moved(is_moved);
         } else if topic.name == OFFSETS_TOPIC {
             let groups: Vec<String> =
@@ -103,68 +104,6 @@ impl Cluster {
             }
         }
         settled
-    }
-
-    /// Writes the markers that are due; says whether there were any. Those of a partition without a leader are written
-    /// once it has one.
-    pub(super) fn settle_transactions(&mut self, now: Instant) -> bool {
-        let mut settled = false;
-        while let Some(marker) = self.transactions.poll_marker() {
-            settled = true;
-            for target in &marker.targets {
-                self.unwritten.push_back((marker.clone(), target.clone()));
-            }
-        }
-        settled | self.write_markers(now)
-    }
-
-    fn write_markers(&mut self, now: Instant) -> bool {
-        let mut written = false;
-        for (marker, target) in std::mem::take(&mut self.unwritten) {
-            if self.write_marker(now, &marker, &target) {
-                self.transactions.handle_marker_written(
-                    now,
-                    &marker.transactional_id,
-                    marker.producer_id,
-                    &target,
-                );
-                written = true;
-            } else {
-                self.unwritten.push_back((marker, target));
-            }
-        }
-        written
-    }
-
-    /// Writes a marker, unless its partition has no leader now. A target that is gone, or has got its marker already, is done.
-    fn write_marker(&mut self, now: Instant, marker: &Marker, target: &Target) -> bool {
-        let now_ms = self.wall_ms(now);
-        match target {
-            Target::Group(_) => {
-                self.groups.complete_transaction(marker.producer_id, marker.producer_epoch, marker.commit);
-                true
-            }
-            Target::Partition { topic, partition: index } => {
-                let Some(topic) = self.topics.get_mut(topic) else { return true };
-                let id = topic.id;
-                let Some(partition) = topic.partition_mut(*index) else { return true };
-                if partition.leader < 0 {
-                    return false;
-                }
-                let append = MarkerAppend {
-                    producer_id: marker.producer_id,
-                    producer_epoch: marker.producer_epoch,
-                    coordinator_epoch: 0,
-                    commit: marker.commit,
-                    transaction_version: marker.transaction_version,
-                    leader_epoch: partition.leader_epoch,
-                };
-                if partition.log.append_marker(now_ms, &append).is_ok() {
-                    self.grown(now, id, *index);
-                }
-                true
-            }
-        }
     }
 
     /// Topics came, went or changed.
@@ -212,6 +151,8 @@ pub(super) fn groups(brokers: &Brokers, release: Release, seed: u64) -> Groups {
         initial_rebalance_delay: millis("group.initial.rebalance.delay.ms"),
         max_size: size("group.max.size"),
         offset_metadata_max_size: size("offset.metadata.max.bytes"),
+        offsets_retention: millis("offsets.retention.minutes") * 60_000,
+        offsets_check_interval: millis("offsets.retention.check.interval.ms"),
         consumer_session_timeout: millis("group.consumer.session.timeout.ms"),
         consumer_heartbeat_interval: millis("group.consumer.heartbeat.interval.ms"),
         consumer_max_size: size("group.consumer.max.size"),

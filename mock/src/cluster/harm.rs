@@ -50,8 +50,7 @@ impl Cluster {
                 }
             }
         }
-        let timeout = u64::try_from(self.brokers.number("broker.session.timeout.ms")).unwrap_or(0);
-        self.alarms.set(now + Duration::from_millis(timeout), Alarm::Fence(broker));
+        self.await_silence(now, broker);
         self.settle(now);
         Ok(())
     }
@@ -90,8 +89,7 @@ impl Cluster {
                 partition.hold(broker);
             }
         }
-        let timeout = u64::try_from(self.brokers.number("broker.session.timeout.ms")).unwrap_or(0);
-        self.alarms.set(now + Duration::from_millis(timeout), Alarm::Fence(broker));
+        self.await_silence(now, broker);
         Ok(())
     }
 
@@ -130,6 +128,14 @@ impl Cluster {
         self.output(Output::Listen { broker, open: true });
         self.settle(now);
         Ok(())
+    }
+
+    /// Sets what follows when a broker says nothing any more.
+    fn await_silence(&mut self, now: Instant, broker: i32) {
+        let millis = |name| Duration::from_millis(u64::try_from(self.brokers.number(name)).unwrap_or(0));
+        let (session, lag) = (millis("broker.session.timeout.ms"), millis("replica.lag.time.max.ms"));
+        self.alarms.set(now + session, Alarm::Fence(broker));
+        self.alarms.set(now + lag, Alarm::Lag(broker));
     }
 
     /// How a broker is; `None` where there is none such.

@@ -1,10 +1,11 @@
 //! Who leads: what the controller does when brokers come and go.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ottla_protocol::uuid::Uuid;
 
-use super::brokers::BrokerState;
+use super::alarms::Alarm;
+use super::brokers::{Broker, BrokerState};
 use super::{Cluster, Partition};
 use crate::configs;
 use crate::versions::Release;
@@ -53,6 +54,31 @@ impl Cluster {
         self.topics_changed();
     }
 
+    /// Leaders give up on a follower that hasn't had all that they have for `replica.lag.time.max.ms`, and look again after half
+    /// of that, as long as the controller believes in it. One that lacks nothing stays in sync.
+    pub(super) fn shrink_if_lagging(&mut self, now: Instant, broker: i32) {
+        let silent = |id: i32| self.brokers.get(id).is_some_and(|found| found.state != BrokerState::Running);
+        if !silent(broker) || !self.brokers.is_live(broker) {
+            return;
+        }
+        let lags = |partition: &Partition| {
+            partition.leader != broker
+                && !silent(partition.leader)
+                && partition.held.contains(&broker)
+                && partition.isr.contains(&broker)
+                && partition.end_of(broker) < partition.log.end_offset()
+        };
+        for (topic, index) in self.partitions_where(lags) {
+            if let Some(partition) = self.partition_mut(topic, index) {
+                partition.left(broker);
+            }
+            self.parked.wake(topic, index);
+        }
+        let lag = u64::try_from(self.brokers.number("replica.lag.time.max.ms")).unwrap_or(0);
+        self.alarms.set(now + Duration::from_millis(lag / 2 + 1), Alarm::Lag(broker));
+        self.settle(now);
+    }
+
     /// The controller counts on the broker again.
     pub(super) fn come_back(&mut self, now: Instant, broker: i32) {
         if let Some(found) = self.brokers.get_mut(broker) {
@@ -64,6 +90,7 @@ impl Cluster {
             partition.held.retain(|held| *held != broker);
             if partition.leader < 0 && (partition.isr.contains(&broker) || unclean) {
                 self.lead(now, topic, index, broker);
+                self.follow(topic, index);
             } else if partition.leader >= 0 {
                 partition.joined(broker);
                 partition.catch_up_one(broker);
@@ -101,6 +128,16 @@ impl Cluster {
         let Some(partition) = self.partition_mut(topic, index) else { return };
         partition.lead(leader);
         self.led_anew(now, topic, index);
+    }
+
+    /// Those that were back before their leader had nobody to copy from; now they have.
+    fn follow(&mut self, topic: Uuid, index: i32) {
+        let runs = |broker: &&Broker| broker.state == BrokerState::Running;
+        let running: Vec<i32> = self.brokers.live().filter(runs).map(|broker| broker.id).collect();
+        let Some(partition) = self.partition_mut(topic, index) else { return };
+        for broker in running {
+            partition.joined(broker);
+        }
     }
 
     fn led_anew(&mut self, now: Instant, topic: Uuid, index: i32) {

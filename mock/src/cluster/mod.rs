@@ -27,13 +27,15 @@ pub(crate) use topics::{Topic, check_name, is_internal};
 use alarms::{Alarm, Alarms};
 use brokers::Brokers;
 use connections::Connections;
+use markers::Markers;
 use parked::Parked;
 use topics::Topics;
 
 use crate::faults::Faults;
 use crate::groups::Groups;
 use crate::security::Security;
-use crate::transactions::{Marker, Target, Transactions};
+use crate::transactions::Transactions;
+use crate::versions::Release;
 
 pub(crate) mod alarms;
 mod answers;
@@ -43,6 +45,7 @@ mod coordinators;
 mod harm;
 mod leaders;
 mod logs;
+mod markers;
 mod options;
 mod parked;
 mod partition;
@@ -63,7 +66,7 @@ pub struct Cluster {
     pub(crate) groups: Groups,
     pub(crate) transactions: Transactions,
     /// Markers of ended transactions that are not in their partition's log yet.
-    unwritten: VecDeque<(Marker, Target)>,
+    markers: Markers,
     pub(crate) faults: Faults,
     pub(crate) security: Security,
     outputs: VecDeque<Output>,
@@ -77,7 +80,12 @@ impl Cluster {
     pub fn new(options: ClusterOptions, now: Instant) -> Result<Cluster, OptionsError> {
         options.validate()?;
         let mut rng = fastrand::Rng::with_seed(options.seed);
-        let brokers = Brokers::new(options.brokers, &options.racks, options.configs.clone());
+        let mut brokers = Brokers::new(options.brokers, &options.racks, options.configs.clone());
+        if options.release >= Release::V4_3 {
+            // New clusters track eligible leaders (KIP-966) and fix this for all brokers when they begin.
+            let name = "min.insync.replicas";
+            brokers.default_configs.insert(name.to_owned(), brokers.setting(name).to_owned());
+        }
         let mut cluster = Cluster {
             started: now,
             topics: Topics::default(),
@@ -86,7 +94,7 @@ impl Cluster {
             parked: Parked::default(),
             groups: coordinators::groups(&brokers, options.release, rng.u64(..)),
             transactions: coordinators::transactions(&brokers, &options, now),
-            unwritten: VecDeque::new(),
+            markers: Markers::default(),
             faults: Faults::new(rng.u64(..)),
             security: options.security.clone(),
             outputs: VecDeque::new(),
@@ -165,6 +173,9 @@ impl Cluster {
             Alarm::Answer(ticket) => self.send_held(ticket),
             Alarm::Unmute(connection) => self.unmute(connection),
             Alarm::Fence(broker) => self.fence_if_silent(now, broker),
+            // Settling writes them.
+            Alarm::Markers => {}
+            Alarm::Lag(broker) => self.shrink_if_lagging(now, broker),
             Alarm::Replicate(topic, partition) => self.replicate(now, topic, partition),
         }
     }

@@ -29,6 +29,7 @@ pub struct ClusterOptions {
     pub(crate) seed: u64,
     pub(crate) epoch_ms: Option<i64>,
     pub(crate) replication_lag: Duration,
+    pub(crate) marker_delay: Duration,
     pub(crate) configs: BTreeMap<String, String>,
     pub(crate) topics: Vec<(String, i32, i16)>,
     pub(crate) security: Security,
@@ -44,6 +45,7 @@ impl Default for ClusterOptions {
             seed: 0,
             epoch_ms: None,
             replication_lag: Duration::ZERO,
+            marker_delay: Duration::ZERO,
             configs: BTreeMap::new(),
             topics: Vec::new(),
             security: Security::default(),
@@ -106,6 +108,14 @@ impl ClusterOptions {
     #[must_use]
     pub fn replication_lag(mut self, lag: Duration) -> Self {
         self.replication_lag = lag;
+        self
+    }
+
+    /// How long a transaction's markers take after its end was recorded. Until then its id answers
+    /// `CONCURRENT_TRANSACTIONS`. Default: zero, so that they are written at once.
+    #[must_use]
+    pub fn marker_delay(mut self, delay: Duration) -> Self {
+        self.marker_delay = delay;
         self
     }
 

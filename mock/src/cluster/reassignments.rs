@@ -58,6 +58,9 @@ impl Cluster {
             // The replicas in sync have everything, so the leadership moves without loss.
             partition.catch_up();
             self.lead(now, topic, index, target[0]);
+        } else if !removing.is_empty() && leader >= 0 {
+            // A new epoch, so that no removed replica is taken for one in sync.
+            self.lead(now, topic, index, leader);
         }
         if let Some(partition) = self.partition_mut(topic, index) {
             partition.replace_replicas(target);

@@ -3,18 +3,24 @@
 use super::{BROKER, Setting, Source, TOPIC, Values};
 use crate::cluster::brokers::Brokers;
 
+/// Settings of brokers that nobody sets: the ones in other units (`log.retention.hours`) have the default.
+const UNSET: [&str; 4] = ["log.retention.ms", "log.roll.ms", "log.roll.jitter.ms", "log.flush.interval.ms"];
+
 /// A setting with the value that counts.
 #[derive(Debug, Clone)]
 pub(crate) struct Described {
     pub(crate) name: &'static str,
     pub(crate) setting: &'static Setting,
-    pub(crate) value: String,
+    /// `None` for what is derived from a setting in another unit.
+    pub(crate) value: Option<String>,
     pub(crate) source: Source,
     /// Name, value and source of every place that sets it, the one that counts first.
     pub(crate) synonyms: Vec<(&'static str, String, Source)>,
 }
 
 /// All settings of a topic.
+///
+/// In Kafka a default of nothing is no synonym.
 pub(crate) fn of_topic(topic: &Values, brokers: &Brokers) -> Vec<Described> {
     let described = |setting: &'static Setting| {
         let own = topic.get(setting.name).map(|value| (setting.name, value.clone(), Source::Topic));
@@ -46,6 +52,10 @@ pub(crate) fn of_default_broker(brokers: &Brokers) -> Vec<Described> {
     broker_settings().filter_map(dynamic).collect()
 }
 
+fn is_broker(setting: &Setting) -> bool {
+    BROKER.iter().any(|known| known.name == setting.name)
+}
+
 fn broker_settings() -> impl Iterator<Item = (&'static str, &'static Setting)> {
     let inherited = TOPIC.iter().filter_map(|setting| setting.synonym.map(|synonym| (synonym, setting)));
     BROKER.iter().map(|setting| (setting.name, setting)).chain(inherited)
@@ -66,9 +76,14 @@ fn describe(
     mut synonyms: Vec<(&'static str, String, Source)>,
     default: (&'static str, String, Source),
 ) -> Described {
-    if synonyms.last() != Some(&default) {
+    let has_default = !UNSET.contains(&default.0) && (setting.synonym.is_some() || is_broker(setting));
+    if has_default && synonyms.last() != Some(&default) {
         synonyms.push(default.clone());
     }
-    let (_, value, source) = synonyms.first().cloned().unwrap_or(default);
-    Described { name, setting, value, source, synonyms }
+    let value = match synonyms.first() {
+        Some((_, value, source)) => (Some(value.clone()), *source),
+        None if name == default.0 && UNSET.contains(&name) => (None, Source::Default),
+        None => (Some(default.1), Source::Default),
+    };
+    Described { name, setting, value: value.0, source: value.1, synonyms }
 }

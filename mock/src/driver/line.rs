@@ -11,6 +11,12 @@ use tokio::sync::mpsc;
 use super::{Event, Shared};
 use crate::cluster::ConnectionId;
 
+/// Up to so many bytes, an announced frame is believed before it comes.
+const FIRST_STEP: usize = 256 << 10;
+
+/// The least that is read at once.
+const CHUNK: usize = 4 << 10;
+
 /// Serves a stream until either side closes it.
 pub(super) async fn serve<S>(
     shared: Weak<Shared>,
@@ -63,8 +69,9 @@ async fn read_frame(
     let mut length = None;
     loop {
         while buffer.len() < wanted {
-            // What is announced is not reserved before it comes.
-            buffer.reserve((wanted - buffer.len()).clamp(1, 64 << 10));
+            // Of a long frame no more is reserved than as much again as came already.
+            let left = wanted - buffer.len();
+            buffer.reserve(left.clamp(CHUNK, buffer.len().max(FIRST_STEP)));
             if reader.read_buf(buffer).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

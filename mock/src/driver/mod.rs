@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use tokio::io::DuplexStream;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant as Clock;
@@ -64,11 +65,15 @@ struct Owner {
 struct Shared {
     state: Mutex<State>,
     changed: Notify,
+    /// Where the cluster was started: a client whose own runtime ends takes no part of the cluster with it.
+    runtime: Handle,
 }
 
 #[derive(Debug)]
 struct State {
     cluster: Cluster,
+    /// When the cluster will be woken: not after its next deadline.
+    alarm: Option<Instant>,
     lines: HashMap<ConnectionId, mpsc::UnboundedSender<Event>>,
     listening: HashMap<i32, watch::Sender<bool>>,
 }
@@ -93,13 +98,16 @@ impl Mock {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map(|wall| wall.as_millis());
         options.epoch_ms = options.epoch_ms.or_else(|| wall.ok().and_then(|wall| wall.try_into().ok()));
         let cluster = Cluster::new(options, now())?;
-        let state = State { cluster, lines: HashMap::new(), listening: HashMap::new() };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
+        let state = State { cluster, alarm: None, lines: HashMap::new(), listening: HashMap::new() };
+        let runtime = Handle::current();
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), runtime });
         let timer = tokio::spawn(keep_time(Arc::downgrade(&shared))).abort_handle();
         Ok(Mock { owner: Arc::new(Owner { shared, tasks: Mutex::new(vec![timer]) }) })
     }
 
     /// The cluster itself: its topics, its faults, its state.
+    ///
+    /// It stands still while the guard lives; asking for a second one in the same expression waits for ever.
     pub fn cluster(&self) -> ClusterGuard<'_> {
         self.owner.shared.lock()
     }
@@ -107,11 +115,14 @@ impl Mock {
     /// The addresses of all brokers as clients want them, such as `mock-1:9092,mock-2:9092`.
     pub fn bootstrap_servers(&self) -> String {
         let guard = self.cluster();
-        let addresses = guard.brokers.iter().map(|broker| format!("{}:{}", broker.host, broker.port));
+        let addresses = guard.brokers.iter().map(|broker| match broker.host.contains(':') {
+            true => format!("[{}]:{}", broker.host, broker.port),
+            false => format!("{}:{}", broker.host, broker.port),
+        });
         addresses.collect::<Vec<_>>().join(",")
     }
 
-    /// Opens a pipe to the broker at this address. Must be called within a tokio runtime.
+    /// Opens a pipe to the broker at this address.
     ///
     /// # Errors
     /// `ConnectionRefused` where no broker runs there.
@@ -126,7 +137,7 @@ impl Mock {
         }
     }
 
-    /// Opens a pipe to a broker. Must be called within a tokio runtime.
+    /// Opens a pipe to a broker.
     ///
     /// # Errors
     /// Where there is no such broker, or it is down.
@@ -212,6 +223,11 @@ impl Mock {
         self.cluster().move_transaction_coordinator(now(), id, to)
     }
 
+    /// [`Cluster::release_markers`], now.
+    pub fn release_markers(&self) {
+        self.cluster().release_markers(now());
+    }
+
     fn own(&self, task: AbortHandle) {
         lock(&self.owner.tasks).push(task);
     }
@@ -246,7 +262,9 @@ impl DerefMut for ClusterGuard<'_> {
 impl Drop for ClusterGuard<'_> {
     fn drop(&mut self) {
         self.state.deliver();
-        self.changed.notify_one();
+        if self.state.is_alarm_late() {
+            self.changed.notify_one();
+        }
     }
 }
 
@@ -274,12 +292,19 @@ impl Shared {
         let max_frame =
             usize::try_from(guard.brokers.number("socket.request.max.bytes")).unwrap_or(usize::MAX);
         drop(guard);
-        tokio::spawn(line::serve(Arc::downgrade(self), connection, events, stream, max_frame));
+        self.runtime.spawn(line::serve(Arc::downgrade(self), connection, events, stream, max_frame));
         Ok(())
     }
 }
 
 impl State {
+    /// Whether the cluster wants to be woken before it will be. An alarm that is early does no harm, and most requests set
+    /// deadlines that are far and soon forgotten.
+    fn is_alarm_late(&self) -> bool {
+        let deadline = self.cluster.poll_deadline();
+        deadline.is_some_and(|deadline| self.alarm.is_none_or(|alarm| deadline < alarm))
+    }
+
     /// Hands what the cluster has to say to those it concerns.
     fn deliver(&mut self) {
         while let Some(output) = self.cluster.poll_output() {
@@ -310,13 +335,16 @@ impl State {
 async fn keep_time(shared: Weak<Shared>) {
     loop {
         let Some(running) = shared.upgrade() else { return };
-        let deadline = running.lock_quietly(|cluster| cluster.poll_deadline());
+        let deadline = running.lock_quietly(|state| {
+            state.alarm = state.cluster.poll_deadline();
+            state.alarm
+        });
         let far = now() + Duration::from_secs(24 * 60 * 60);
         let sleep = tokio::time::sleep_until(Clock::from_std(deadline.unwrap_or(far)));
         tokio::select! {
             () = sleep => {
                 let time = now();
-                running.lock_quietly(|cluster| cluster.handle_deadline(time));
+                running.lock_quietly(|state| state.cluster.handle_deadline(time));
             }
             () = running.changed.notified() => {}
         }
@@ -325,9 +353,9 @@ async fn keep_time(shared: Weak<Shared>) {
 
 impl Shared {
     /// Changes the cluster without waking the one who keeps time, who does this himself.
-    fn lock_quietly<T>(&self, change: impl FnOnce(&mut Cluster) -> T) -> T {
+    fn lock_quietly<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = lock(&self.state);
-        let result = change(&mut state.cluster);
+        let result = change(&mut state);
         state.deliver();
         result
     }

@@ -15,17 +15,24 @@ const RETRY: Duration = Duration::from_millis(50);
 
 /// Binds a listener for every broker, and lets each accept.
 pub(super) async fn listen(mock: &Mock, address: &str) -> io::Result<Vec<SocketAddr>> {
-    let first = lookup_host(address).await?.next();
-    let first =
-        first.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the address has no host"))?;
-    let brokers: Vec<i32> = mock.cluster().brokers.iter().map(|broker| broker.id).collect();
-    let mut bound = Vec::new();
-    for (broker, distance) in brokers.into_iter().zip(0..) {
+    let unfit = |what: String| io::Error::new(io::ErrorKind::InvalidInput, what);
+    let resolved =
+        lookup_host(address).await.map_err(|error| told(&error, &format!("cannot resolve {address}")))?;
+    let first = resolved.into_iter().next().ok_or_else(|| unfit(format!("{address} names no address")))?;
+    let mut wanted = Vec::new();
+    for (broker, distance) in mock.cluster().brokers.iter().map(|broker| broker.id).zip(0..) {
         let port = match first.port() {
-            0 => 0,
-            port => port.checked_add(distance).ok_or(io::ErrorKind::InvalidInput)?,
+            0 => Some(0),
+            port => port.checked_add(distance),
         };
-        let listener = TcpListener::bind((first.ip(), port)).await?;
+        let none = || unfit(format!("no port is left at {} for broker {broker}", first.ip()));
+        wanted.push((broker, SocketAddr::new(first.ip(), port.ok_or_else(none)?)));
+    }
+    let mut bound = Vec::new();
+    for (broker, address) in wanted {
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| told(&error, &format!("broker {broker} cannot listen on {address}")))?;
         bound.push((broker, listener));
     }
     let mut addresses = Vec::new();
@@ -45,6 +52,11 @@ pub(super) async fn listen(mock: &Mock, address: &str) -> io::Result<Vec<SocketA
         mock.own(tokio::spawn(task).abort_handle());
     }
     Ok(addresses)
+}
+
+/// The error with what was tried.
+fn told(error: &io::Error, tried: &str) -> io::Error {
+    io::Error::new(error.kind(), format!("{tried}: {error}"))
 }
 
 /// Accepts connections while the broker runs, and has the port closed while it is down.

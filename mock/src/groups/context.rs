@@ -47,8 +47,12 @@ impl Context<'_> {
 
     /// Refuses a join.
     pub(super) fn refuse_join(&mut self, parked: Parked, member_id: &str, error_code: ErrorCode) {
-        let response =
-            JoinGroupResponse { member_id: member_id.to_owned(), error_code, ..Default::default() };
+        let response = JoinGroupResponse {
+            member_id: member_id.to_owned(),
+            error_code,
+            protocol_name: None,
+            ..Default::default()
+        };
         self.answer_join(parked, response);
     }
 

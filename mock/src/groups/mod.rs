@@ -14,7 +14,7 @@
 //! beside `consumer`: they share topics, timers, ids, and the shape of epochs and targets with it, but nobody
 //! gives partitions up.
 //!
-//! Not kept: offsets don't expire, whatever retention a request names.
+//! Not kept: a retention that a request names; the cluster's own counts.
 //!
 //! Sources: KIP-62, KIP-345, KIP-394, KIP-814 (classic groups), KIP-848 (consumer groups), KIP-447
 //! (transactional offsets); Kafka 4.3 decides what they leave open.
@@ -24,6 +24,7 @@ mod assignor;
 mod classic;
 mod consumer;
 mod context;
+mod expiry;
 mod faults;
 mod ids;
 mod membership;
@@ -82,6 +83,8 @@ pub(crate) struct Groups {
     ids: Ids,
     timers: Timers,
     outbox: VecDeque<(Ticket, Answer)>,
+    /// When offsets are next looked at for ones that are too old.
+    expiry_at: Option<Instant>,
 }
 
 impl Groups {
@@ -95,6 +98,7 @@ impl Groups {
             ids: Ids::new(seed),
             timers: Timers::default(),
             outbox: VecDeque::new(),
+            expiry_at: None,
         }
     }
 
@@ -113,7 +117,7 @@ impl Groups {
 
     /// When something is to happen next.
     pub(crate) fn poll_deadline(&self) -> Option<Instant> {
-        self.timers.next()
+        self.timers.next().into_iter().chain(self.expiry_at).min()
     }
 
     /// Lets everything happen that is due.
@@ -122,6 +126,7 @@ impl Groups {
             let (groups, _, mut cx) = self.parts(now);
             go_off(groups, &mut cx, &group_id, slot, detail);
         }
+        self.expire_offsets(now);
     }
 
     /// Forgets the connections behind these tickets. The groups don't notice, as Kafka's don't: a member

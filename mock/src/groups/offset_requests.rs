@@ -51,8 +51,12 @@ impl Groups {
         });
         let anything = { named }.any(|(name, partition)| cx.topics.exists(name, partition));
         let check = if anything { check(groups, &mut cx, committer) } else { Ok(CommitCheck::Passed) };
-        let outcome = offsets.commit(store, request, version, &check);
-        outcome.or_else(|code| offsets.commit(store, request, version, &Err(code))).unwrap_or_default()
+        let outcome = offsets.commit(now, store, request, version, &check);
+        let response = outcome
+            .or_else(|code| offsets.commit(now, store, request, version, &Err(code)))
+            .unwrap_or_default();
+        self.schedule_expiry(now);
+        response
     }
 
     /// A TxnOffsetCommit, once the transaction is known to include the group.
@@ -82,8 +86,12 @@ impl Groups {
         } else {
             Ok(CommitCheck::Passed)
         };
-        let outcome = offsets.commit_pending(store, request, &check);
-        outcome.or_else(|code| offsets.commit_pending(store, request, &Err(code))).unwrap_or_default()
+        let outcome = offsets.commit_pending(now, store, request, &check);
+        let response = outcome
+            .or_else(|code| offsets.commit_pending(now, store, request, &Err(code)))
+            .unwrap_or_default();
+        self.schedule_expiry(now);
+        response
     }
 
     /// Ends a producer's transaction: what it has pending is committed or forgotten, in all groups. The epoch

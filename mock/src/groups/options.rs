@@ -16,6 +16,10 @@ pub(crate) struct GroupOptions {
     pub(crate) max_size: usize,
     /// How many UTF-16 units the metadata of a committed offset may have: `offset.metadata.max.bytes`, 4,096.
     pub(crate) offset_metadata_max_size: usize,
+    /// How long offsets are kept that nobody needs: `offsets.retention.minutes`, 7 days.
+    pub(crate) offsets_retention: Duration,
+    /// How often they are looked at: `offsets.retention.check.interval.ms`, 10 min.
+    pub(crate) offsets_check_interval: Duration,
     /// How long a member of a consumer group may be silent: `group.consumer.session.timeout.ms`, 45 s.
     pub(crate) consumer_session_timeout: Duration,
     /// After what time members of consumer groups are told to heartbeat again:
@@ -44,6 +48,8 @@ impl Default for GroupOptions {
             initial_rebalance_delay: Duration::from_secs(3),
             max_size: usize::MAX,
             offset_metadata_max_size: 4096,
+            offsets_retention: Duration::from_secs(7 * 24 * 60 * 60),
+            offsets_check_interval: Duration::from_secs(10 * 60),
             consumer_session_timeout: Duration::from_secs(45),
             consumer_heartbeat_interval: Duration::from_secs(5),
             consumer_max_size: usize::MAX,

@@ -260,10 +260,17 @@ impl PartitionLog {
 /// The one batch of a produce request's partition.
 fn only_batch(version: i16, records: &Bytes) -> Result<RecordBatch, AppendError> {
     let refuse = |code| Err(AppendError::of(code));
+    let unreadable = |kind: RecordErrorKind| {
+        // What no Kafka ever wrote is told in words, too.
+        let is_foreign =
+            matches!(kind, RecordErrorKind::UnknownMagic { .. } | RecordErrorKind::BatchLength { .. });
+        let message = is_foreign.then(|| format!("the bytes are no batch: {kind}"));
+        Err(AppendError { message, ..AppendError::of(code_of(kind)) })
+    };
     let mut batches = Batches::new(records.clone());
     let batch = match batches.next() {
         None => return refuse(ErrorCode::INVALID_RECORD),
-        Some(Err(error)) => return refuse(code_of(error.kind)),
+        Some(Err(error)) => return unreadable(error.kind),
         Some(Ok(batch)) => batch,
     };
     if batch.header().attributes.compression() == Ok(Compression::Zstd) && version < 7 {
@@ -272,7 +279,7 @@ fn only_batch(version: i16, records: &Bytes) -> Result<RecordBatch, AppendError>
     match batches.next() {
         None => Ok(batch),
         Some(Ok(_)) => refuse(ErrorCode::INVALID_RECORD),
-        Some(Err(error)) => refuse(code_of(error.kind)),
+        Some(Err(error)) => unreadable(error.kind),
     }
 }
 

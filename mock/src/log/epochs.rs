@@ -34,7 +34,7 @@ impl LeaderEpochs {
     }
 
     pub(super) fn end_of(&self, epoch: i32, log_end_offset: i64) -> Option<EpochEnd> {
-        if epoch < 0 {
+        if epoch == -1 {
             return None;
         }
         if self.latest() == Some(epoch) {

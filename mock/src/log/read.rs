@@ -82,30 +82,54 @@ impl PartitionLog {
         min_one: bool,
         isolation: Isolation,
     ) -> Result<Slice, ErrorCode> {
-        if from < self.start_offset || from > self.end_offset {
-            return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
-        }
-        let limit = self.limit(isolation);
-        let batches = self.batches_from(from, limit);
-        let first = batches.first().map_or(0, RecordBatch::size);
-        let max_bytes = match (min_one, first > max_bytes) {
-            (true, true) => first,
-            (false, true) => 0,
-            _ => max_bytes,
-        };
-        let (records, complete, begun) = take(batches, max_bytes);
+        let extent = self.extent(from, max_bytes, min_one, isolation)?;
         let aborted = (isolation == Isolation::Committed).then(|| {
-            let upper = begun.map_or(from, |batch| batch.header().next_offset());
+            let upper = extent.begun.last().map_or(from, |batch| batch.header().next_offset());
             self.aborted_between(from, upper)
         });
+        let complete = extent.begun[..extent.whole].last();
         Ok(Slice {
-            records,
+            records: extent.records(),
             aborted,
             high_watermark: self.high_watermark,
             last_stable_offset: self.last_stable_offset(),
             log_start_offset: self.start_offset,
             next_offset: complete.map_or(from, |batch| batch.header().next_offset()),
         })
+    }
+
+    /// How many bytes [`PartitionLog::read`] would give; nothing is copied for it.
+    ///
+    /// # Errors
+    /// As [`PartitionLog::read`].
+    pub fn readable(
+        &self,
+        from: i64,
+        max_bytes: usize,
+        min_one: bool,
+        isolation: Isolation,
+    ) -> Result<usize, ErrorCode> {
+        self.extent(from, max_bytes, min_one, isolation).map(|extent| extent.bytes)
+    }
+
+    fn extent(
+        &self,
+        from: i64,
+        max_bytes: usize,
+        min_one: bool,
+        isolation: Isolation,
+    ) -> Result<Extent<'_>, ErrorCode> {
+        if from < self.start_offset || from > self.end_offset {
+            return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
+        }
+        let batches = self.batches_from(from, self.limit(isolation));
+        let first = batches.first().map_or(0, RecordBatch::size);
+        let max_bytes = match (min_one, first > max_bytes) {
+            (true, true) => first,
+            (false, true) => 0,
+            _ => max_bytes,
+        };
+        Ok(Extent::of(batches, max_bytes))
     }
 
     /// What ListOffsets answers for a timestamp, or for one of its special values: latest (-1), earliest (-2), the
@@ -187,32 +211,45 @@ impl PartitionLog {
     }
 }
 
-/// The first `max_bytes` of the batches, the last batch that is whole in them, and the last that begins in them.
-fn take(batches: &[RecordBatch], max_bytes: usize) -> (Bytes, Option<&RecordBatch>, Option<&RecordBatch>) {
-    let mut total = 0;
-    let (mut whole, mut begun) = (0, 0);
-    for batch in batches {
-        if total >= max_bytes {
-            break;
+/// The first bytes of some batches.
+struct Extent<'a> {
+    /// The batches that begin in them.
+    begun: &'a [RecordBatch],
+    /// How many of those end in them, too.
+    whole: usize,
+    bytes: usize,
+}
+
+impl<'a> Extent<'a> {
+    fn of(batches: &'a [RecordBatch], max_bytes: usize) -> Extent<'a> {
+        let mut total = 0;
+        let (mut whole, mut begun) = (0, 0);
+        for batch in batches {
+            if total >= max_bytes {
+                break;
+            }
+            begun += 1;
+            total += batch.size();
+            if total <= max_bytes {
+                whole += 1;
+            }
         }
-        begun += 1;
-        total += batch.size();
-        if total <= max_bytes {
-            whole += 1;
+        Extent { begun: &batches[..begun], whole, bytes: total.min(max_bytes) }
+    }
+
+    /// The bytes as one piece: the stored ones if they are of one batch, else a copy.
+    fn records(&self) -> Bytes {
+        match self.begun {
+            [] => Bytes::new(),
+            [only] => only.bytes().slice(..self.bytes),
+            several => {
+                let mut bytes = Vec::with_capacity(self.bytes);
+                for batch in several {
+                    let room = self.bytes - bytes.len();
+                    bytes.extend_from_slice(&batch.bytes()[..batch.size().min(room)]);
+                }
+                bytes.into()
+            }
         }
     }
-    let last = |count: usize| count.checked_sub(1).map(|index| &batches[index]);
-    let records = match &batches[..begun] {
-        [] => Bytes::new(),
-        [only] => only.bytes().slice(..total.min(max_bytes)),
-        several => {
-            let mut bytes = Vec::with_capacity(total.min(max_bytes));
-            for batch in several {
-                let room = max_bytes - bytes.len();
-                bytes.extend_from_slice(&batch.bytes()[..batch.size().min(room)]);
-            }
-            bytes.into()
-        }
-    };
-    (records, last(whole), last(begun))
 }

@@ -14,7 +14,7 @@ use users::Users;
 pub(crate) mod acls;
 mod login;
 pub(crate) mod quotas;
-mod scram;
+pub(crate) mod scram;
 mod users;
 
 /// Users, rights and quotas of a cluster.
@@ -84,7 +84,7 @@ impl Security {
 
     /// A connection begins.
     pub(crate) fn login(&self) -> Login {
-        if self.users.is_empty() { Login::open() } else { Login::closed() }
+        if self.users.are_required() { Login::closed() } else { Login::open() }
     }
 }
 

@@ -20,6 +20,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 pub(crate) const PRODUCER_BYTE_RATE: &str = "producer_byte_rate";
 pub(crate) const CONSUMER_BYTE_RATE: &str = "consumer_byte_rate";
+pub(crate) const CONNECTION_CREATION_RATE: &str = "connection_creation_rate";
 
 /// Every quota by Kafka's name, whether it has an effect here or not.
 pub(crate) const KEYS: [&str; 5] = [
@@ -27,7 +28,7 @@ pub(crate) const KEYS: [&str; 5] = [
     CONSUMER_BYTE_RATE,
     "request_percentage",
     "controller_mutation_rate",
-    "connection_creation_rate",
+    CONNECTION_CREATION_RATE,
 ];
 
 /// Whom a quota concerns: `Some(None)` is the default for all that have none of their own.

@@ -21,6 +21,19 @@ pub(crate) enum Hash {
 }
 
 impl Hash {
+    /// The mechanism's number in requests.
+    pub(crate) fn number(self) -> i8 {
+        match self {
+            Hash::Sha256 => 1,
+            Hash::Sha512 => 2,
+        }
+    }
+
+    /// The hash function of the mechanism with this number.
+    pub(crate) fn of_number(number: i8) -> Option<Hash> {
+        [Hash::Sha256, Hash::Sha512].into_iter().find(|hash| hash.number() == number)
+    }
+
     fn digest(self, parts: &[&[u8]]) -> Vec<u8> {
         fn all<D: Digest>(parts: &[&[u8]]) -> Vec<u8> {
             let mut digest = D::new();
@@ -61,6 +74,7 @@ impl Hash {
 #[derive(Clone)]
 pub(crate) struct Credentials {
     salt: Vec<u8>,
+    iterations: u32,
     stored_key: Vec<u8>,
     server_key: Vec<u8>,
 }
@@ -69,8 +83,18 @@ impl Credentials {
     pub(super) fn new(hash: Hash, name: &str, password: &str) -> Credentials {
         let salt = hash.digest(&[b"salt of ", name.as_bytes()])[..16].to_vec();
         let salted = hash.stretch(password.as_bytes(), &salt);
-        let stored_key = hash.digest(&[&hash.hmac(&salted, b"Client Key")]);
-        Credentials { salt, stored_key, server_key: hash.hmac(&salted, b"Server Key") }
+        Credentials::of_salted(hash, ITERATIONS, salt, &salted)
+    }
+
+    /// Of a password that was salted and stretched by whoever knows it.
+    pub(super) fn of_salted(hash: Hash, iterations: u32, salt: Vec<u8>, salted: &[u8]) -> Credentials {
+        let stored_key = hash.digest(&[&hash.hmac(salted, b"Client Key")]);
+        Credentials { salt, iterations, stored_key, server_key: hash.hmac(salted, b"Server Key") }
+    }
+
+    /// How often the password was hashed.
+    pub(super) fn iterations(&self) -> u32 {
+        self.iterations
     }
 }
 
@@ -102,7 +126,8 @@ impl Exchange {
         let credentials = users.credentials(hash, &name)?.clone();
         let ours = BASE64.encode(&hash.digest(&[b"nonce for ", theirs.as_bytes()])[..18]);
         let nonce = format!("{theirs}{ours}");
-        let answer = format!("r={nonce},s={},i={ITERATIONS}", BASE64.encode(&credentials.salt));
+        let (salt, iterations) = (BASE64.encode(&credentials.salt), credentials.iterations);
+        let answer = format!("r={nonce},s={salt},i={iterations}");
         let said = format!("{bare},{answer}");
         Some((Exchange { hash, user: name, credentials, nonce, said }, answer.into()))
     }

@@ -30,11 +30,14 @@ impl Mechanism {
 pub(crate) struct Users {
     plain: BTreeMap<String, String>,
     scram: BTreeMap<(String, &'static str), Credentials>,
+    /// Whether connections have to log in; passwords that are set while the cluster runs don't change that.
+    required: bool,
 }
 
 impl Users {
     pub(super) fn add_plain(&mut self, name: String, password: String) {
         self.plain.insert(name, password);
+        self.required = true;
     }
 
     pub(super) fn add_scram(&mut self, name: &str, password: &str) {
@@ -42,10 +45,38 @@ impl Users {
             let credentials = Credentials::new(hash, name, password);
             self.scram.insert((name.to_owned(), Mechanism::Scram(hash).name()), credentials);
         }
+        self.required = true;
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.plain.is_empty() && self.scram.is_empty()
+    /// Sets a password that was salted and stretched already.
+    pub(crate) fn set_scram(&mut self, name: &str, hash: Hash, iterations: u32, salt: &[u8], salted: &[u8]) {
+        let credentials = Credentials::of_salted(hash, iterations, salt.to_vec(), salted);
+        self.scram.insert((name.to_owned(), Mechanism::Scram(hash).name()), credentials);
+    }
+
+    pub(crate) fn remove_scram(&mut self, name: &str, hash: Hash) {
+        self.scram.remove(&(name.to_owned(), Mechanism::Scram(hash).name()));
+    }
+
+    pub(crate) fn has_scram(&self, name: &str, hash: Hash) -> bool {
+        self.credentials(hash, name).is_some()
+    }
+
+    /// Everybody who has a password for SCRAM.
+    pub(crate) fn scram_names(&self) -> Vec<String> {
+        let names: std::collections::BTreeSet<&String> = self.scram.keys().map(|(name, _)| name).collect();
+        names.into_iter().cloned().collect()
+    }
+
+    /// The hash functions that a user has passwords for, and how often these are hashed.
+    pub(crate) fn scram_infos(&self, name: &str) -> Vec<(Hash, u32)> {
+        let info = |hash| Some((hash, self.credentials(hash, name)?.iterations()));
+        [Hash::Sha256, Hash::Sha512].into_iter().filter_map(info).collect()
+    }
+
+    /// Whether connections have to log in.
+    pub(crate) fn are_required(&self) -> bool {
+        self.required
     }
 
     /// The mechanisms that somebody could log in with.

@@ -66,8 +66,11 @@ impl Transactions {
     pub(super) fn fence_and_abort(&mut self, now: Instant, id: &str) {
         let version = self.options.transaction_version;
         let Some(known) = self.transactions.get_mut(id) else { return };
-        known.epoch = known.epoch.saturating_add(1);
-        known.last_epoch = -1;
+        // From transaction version 2 on, the epoch that the outcome brings is the fence.
+        if version < 2 {
+            known.epoch = known.epoch.saturating_add(1);
+            known.last_epoch = -1;
+        }
         self.prepare(now, id, false, version, -1);
     }
 

@@ -161,8 +161,12 @@ impl Transactions {
     /// Fences the producer of an id, as another one that began with the same id would; an open transaction is aborted.
     /// Says whether the id was known.
     pub fn fence(&mut self, now: Instant, transactional_id: &str) -> bool {
-        let Some(known) = self.transactions.get(transactional_id) else { return false };
+        let Some(known) = self.transactions.get_mut(transactional_id) else { return false };
         let timeout_ms = known.timeout_ms;
+        if known.state == State::Ongoing && self.options.transaction_version >= 2 {
+            // The new producer would ask again after the abort; the old one is to be fenced as it would be then.
+            known.epoch = known.epoch.saturating_add(1);
+        }
         // What the new producer would be answered concerns nobody: an abort begins, or the epoch is a new one.
         let _ = self.init_transactional(now, transactional_id, timeout_ms, None);
         true

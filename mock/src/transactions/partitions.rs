@@ -127,7 +127,6 @@ impl Transactions {
                     }
                     match self.verify(id, owner, &target(topic, partition)) {
                         Ok(()) => ErrorCode::NONE,
-                        Err(ErrorCode::TRANSACTION_ABORTABLE) if version < 5 => ErrorCode::INVALID_TXN_STATE,
                         Err(code) => code,
                     }
                 })

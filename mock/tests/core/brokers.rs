@@ -183,3 +183,41 @@ fn a_replica_out_of_sync_leads_only_where_losing_records_is_allowed() {
         }
     }
 }
+
+#[test]
+fn after_an_outage_of_all_brokers_those_that_return_before_the_leader_are_in_sync_again_with_it() {
+    let mut wire = Wire::three();
+    wire.produce(-1, batch(&["a"]));
+    (1..=3).for_each(|broker| wire.cluster.kill_broker(wire.now, broker).unwrap());
+    wire.pass(Duration::from_secs(9));
+    for broker in 1..=3 {
+        wire.cluster.restart_broker(wire.now, broker).unwrap();
+    }
+    wire.collect();
+    let leader = wire.leader();
+    assert_eq!((wire.metadata(leader).isr_nodes.len(), wire.read(0)), (3, vec!["a".to_owned()]));
+}
+
+#[test]
+fn a_silent_follower_leaves_the_in_sync_replicas_once_it_lags_for_too_long() {
+    let options = ClusterOptions::new().brokers(3).topic("t", 1, 3);
+    let mut wire = Wire::new(
+        options.config("broker.session.timeout.ms", "600000").config("replica.lag.time.max.ms", "30000"),
+    );
+    let (leader, [follower, _]) = (wire.leader(), wire.followers());
+    wire.cluster.pause_broker(wire.now, follower).unwrap();
+    // It lacks nothing yet.
+    wire.pass(Duration::from_secs(60));
+    assert_eq!(wire.metadata(leader).isr_nodes.len(), 3);
+    let mut patient = produce_request(-1, batch(&["a"]));
+    patient.timeout_ms = 60_000;
+    let sent = wire.send(leader, PRODUCE, &patient);
+    assert_eq!(wire.bytes(sent.connection), None);
+    wire.pass(Duration::from_secs(16));
+    let response = wire.answer::<ProduceRequest>(sent).unwrap();
+    assert_eq!(crate::wire::only_result(response.responses).error_code, ErrorCode::NONE);
+    assert_eq!(wire.metadata(leader).isr_nodes.len(), 2);
+    wire.cluster.resume_broker(wire.now, follower).unwrap();
+    wire.collect();
+    assert_eq!(wire.metadata(leader).isr_nodes.len(), 3);
+}

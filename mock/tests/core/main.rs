@@ -11,6 +11,7 @@ mod brokers;
 mod connections;
 mod every_version;
 mod fetch;
+mod markers;
 mod produce;
 mod security;
 mod wire;

@@ -13,6 +13,7 @@ use std::time::Instant;
 use ottla_protocol::records::{AppendError, BATCH_HEADER_LEN, BatchBuilder};
 
 use super::inbox::Inbox;
+use crate::acknowledge::{Attach, Lineup};
 use crate::batch::Batch;
 use crate::completion::{Completion, Delivery, Teller};
 use crate::memory::{Memory, Reservation};
@@ -43,6 +44,8 @@ struct Appends {
     told_full: bool,
     /// Bytes appended since the partition became its topic's sticky one.
     sticky_bytes: usize,
+    /// The order of what is attached to records; none until something is.
+    lineup: Option<Box<Lineup>>,
 }
 
 #[derive(Debug)]
@@ -85,6 +88,13 @@ pub(crate) enum Refused {
     Closed,
 }
 
+/// A partition that is locked.
+#[derive(Debug)]
+pub(crate) struct Locked<'b> {
+    buffer: &'b PartitionBuffer,
+    appends: MutexGuard<'b, Appends>,
+}
+
 /// What the task sees of a partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Glance {
@@ -105,86 +115,15 @@ impl PartitionBuffer {
             told_open: false,
             told_full: false,
             sticky_bytes: 0,
+            lineup: None,
         };
         Arc::new(PartitionBuffer { topic, partition, index, appends: Mutex::new(appends) })
     }
 
-    /// Appends a record. `now` is asked for when a batch is opened; `sticky` says that the record may go to another
-    /// partition instead, when this one has had its turn.
-    pub(crate) fn append<'m>(
-        &self,
-        record: &Record<'_>,
-        timestamp: i64,
-        sticky: bool,
-        room: &Room<'m>,
-        reservation: &mut Option<Reservation<'m>>,
-        now: impl FnOnce() -> Instant,
-    ) -> Result<Appended, Refused> {
-        let mut appends = self.appends();
-        // Under the lock, so that nothing is appended behind the last look of a task that ends.
-        if room.closed.load(Ordering::Relaxed) {
-            return Err(Refused::Closed);
-        }
-        let mut wake = false;
-        if let Some(open) = &mut appends.open {
-            let before = open.builder.size();
-            match open.append(record, timestamp) {
-                Ok(delivery) => {
-                    let added = open.builder.size() - before;
-                    let turn_over = sticky && appends.add_sticky(added, 2 * room.batch_size);
-                    return Ok(Appended { delivery, wake: false, turn_over });
-                }
-                Err(AppendError::Full) => {
-                    wake = appends.close_open(room.batch_size);
-                    if wake {
-                        room.inbox.push(self.index);
-                    }
-                }
-                Err(_) => return Err(Refused::TooLarge),
-            }
-        }
-        let needed = record.size_upper_bound();
-        if sticky && appends.sticky_bytes > 0 && appends.sticky_bytes + needed > room.batch_size {
-            appends.sticky_bytes = 0;
-            return Err(Refused::TurnOver { wake });
-        }
-        let mut bytes = appends.buffer_size.max(needed);
-        let charged = match reservation.take() {
-            // What was waited for will do if the record fits.
-            Some(reserved) if reserved.bytes() >= needed => {
-                bytes = bytes.min(reserved.bytes());
-                room.memory.take_reserved(reserved, bytes)
-            }
-            too_small => {
-                drop(too_small);
-                match room.memory.try_take(bytes) {
-                    Some(charged) => charged,
-                    None => return Err(Refused::NoRoom { bytes, wake }),
-                }
-            }
-        };
-        let buffer = if charged.buffer.is_empty() { vec![0; bytes] } else { charged.buffer };
-        let mut open = OpenBatch {
-            builder: BatchBuilder::with_buffer(buffer, bytes),
-            completion: Teller::new(Arc::clone(&self.topic), self.partition),
-            opened: now(),
-            charged: charged.bytes,
-        };
-        let delivery = match open.append(record, timestamp) {
-            Ok(delivery) => delivery,
-            Err(_) => {
-                open.into_batch().drop_empty(room.memory);
-                return Err(Refused::TooLarge);
-            }
-        };
-        let added = open.builder.size();
-        appends.open = Some(open);
-        let turn_over = sticky && appends.add_sticky(added, 2 * room.batch_size);
-        if !std::mem::replace(&mut appends.told_open, true) {
-            room.inbox.push(self.index);
-            wake = true;
-        }
-        Ok(Appended { delivery, wake, turn_over })
+    /// Locks the partition for a record, or for several.
+    #[inline]
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        Locked { buffer: self, appends: self.appends() }
     }
 
     /// What is there.
@@ -213,19 +152,114 @@ impl PartitionBuffer {
         (batch, appends.glance())
     }
 
-    /// Closes the open batch, so that nothing joins it any more, and lists what has not been taken.
-    pub(crate) fn close_open(&self) -> Vec<Arc<Completion>> {
+    /// Closes the open batch if it was opened at `until` at the latest, so that nothing joins it any more, and lists what
+    /// was opened by then and has not been taken.
+    pub(crate) fn close_open(&self, until: Instant) -> Vec<Arc<Completion>> {
         let mut appends = self.appends();
-        if let Some(open) = appends.open.take() {
+        if let Some(open) = appends.open.take_if(|open| open.opened <= until) {
             appends.full.push_back(open.into_batch());
         }
-        appends.told_open = false;
+        appends.told_open = appends.open.is_some();
         appends.told_full = !appends.full.is_empty();
-        appends.full.iter().map(|batch| batch.completion.share()).collect()
+        let listed = appends.full.iter().filter(|batch| batch.opened <= until);
+        listed.map(|batch| batch.completion.share()).collect()
+    }
+
+    /// Whether no record is in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.glance() == Glance::default()
     }
 
     fn appends(&self) -> MutexGuard<'_, Appends> {
         self.appends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Locked<'_> {
+    /// Appends a record. `now` is asked for when a batch is opened; `sticky` says that the record may go to another
+    /// partition instead, when this one has had its turn.
+    pub(crate) fn append<'m>(
+        &mut self,
+        record: &Record<'_>,
+        timestamp: i64,
+        sticky: bool,
+        room: &Room<'m>,
+        reservation: &mut Option<Reservation<'m>>,
+        now: impl FnOnce() -> Instant,
+    ) -> Result<Appended, Refused> {
+        let appends = &mut *self.appends;
+        // Under the lock, so that nothing is appended behind the last look of a task that ends.
+        if room.closed.load(Ordering::Relaxed) {
+            return Err(Refused::Closed);
+        }
+        let mut wake = false;
+        if let Some(open) = &mut appends.open {
+            let before = open.builder.size();
+            match open.append(record, timestamp) {
+                Ok(delivery) => {
+                    let added = open.builder.size() - before;
+                    let turn_over = sticky && appends.add_sticky(added, 2 * room.batch_size);
+                    return Ok(Appended { delivery, wake: false, turn_over });
+                }
+                Err(AppendError::Full) => {
+                    wake = appends.close_open(room.batch_size);
+                    if wake {
+                        room.inbox.push(self.buffer.index);
+                    }
+                }
+                Err(_) => return Err(Refused::TooLarge),
+            }
+        }
+        let needed = record.size_upper_bound();
+        if sticky && appends.sticky_bytes > 0 && appends.sticky_bytes + needed > room.batch_size {
+            appends.sticky_bytes = 0;
+            return Err(Refused::TurnOver { wake });
+        }
+        let mut bytes = appends.buffer_size.max(needed);
+        let charged = match reservation.take() {
+            // What was waited for will do if the record fits.
+            Some(reserved) if reserved.bytes() >= needed => {
+                bytes = bytes.min(reserved.bytes());
+                room.memory.take_reserved(reserved, bytes)
+            }
+            too_small => {
+                drop(too_small);
+                match room.memory.try_take(bytes) {
+                    Some(charged) => charged,
+                    None => return Err(Refused::NoRoom { bytes, wake }),
+                }
+            }
+        };
+        let buffer = if charged.buffer.is_empty() { vec![0; bytes] } else { charged.buffer };
+        let mut open = OpenBatch {
+            builder: BatchBuilder::with_buffer(buffer, bytes),
+            completion: Teller::new(Arc::clone(&self.buffer.topic), self.buffer.partition),
+            opened: now(),
+            charged: charged.bytes,
+        };
+        let delivery = match open.append(record, timestamp) {
+            Ok(delivery) => delivery,
+            Err(_) => {
+                open.into_batch().drop_empty(room.memory);
+                return Err(Refused::TooLarge);
+            }
+        };
+        let added = open.builder.size();
+        appends.open = Some(open);
+        let turn_over = sticky && appends.add_sticky(added, 2 * room.batch_size);
+        if !std::mem::replace(&mut appends.told_open, true) {
+            room.inbox.push(self.buffer.index);
+            wake = true;
+        }
+        Ok(Appended { delivery, wake, turn_over })
+    }
+
+    /// Notes what the application attached to the record of this delivery, which was appended last.
+    pub(crate) fn attach(&mut self, delivery: &Delivery, mut attach: Attach<'_>) {
+        let Appends { open, lineup, .. } = &mut *self.appends;
+        if let Some(open) = open {
+            open.completion.attach(delivery, &mut attach, lineup.get_or_insert_default());
+        }
     }
 }
 

@@ -3,20 +3,27 @@
     reason = "a test plays the application, with clock and tasks of its own"
 )]
 
+use std::cell::Cell;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::*;
+use crate::record::Header;
 
 fn accumulator(batch_size: usize, memory: usize, partitions: usize) -> Accumulator {
-    let accumulator = Accumulator::new(batch_size, 1 << 20, memory, false);
-    accumulator.update_topic(&"t".into(), partitions, (0..partitions as u32).collect());
+    by(PartitionerClass::Default, batch_size, memory, partitions)
+}
+
+fn by(partitioner: PartitionerClass, batch_size: usize, memory: usize, partitions: usize) -> Accumulator {
+    let accumulator = Accumulator::new(batch_size, 1 << 20, memory, partitioner, false);
+    accumulator.update_topic(&"t".into(), vec![Some(1); partitions]);
     accumulator
 }
 
 fn append(accumulator: &Accumulator, record: &Record<'_>, random: u64) -> Result<Delivery, Reason> {
     let now = Instant::now;
     accumulator
-        .append(record, 0, &mut None, now, || random)
+        .append(record, 0, &mut Attempt::default(), now, || random)
         .map(|accepted| accepted.delivery)
         .map_err(|refusal| refusal.reason)
 }
@@ -35,7 +42,7 @@ fn keys_decide_the_partition_and_records_without_stay_until_a_batch_is_full() {
         let partition = append(&accumulator, &Record::new("t").value(&[0; 100]), random.u64(..));
         let Ok(partition) = partition.map(|delivery| delivery.partition()) else {
             // What a task would do: send, so that there is room again.
-            for buffer in accumulator.partitions_from(0) {
+            for buffer in accumulator.partitions_of("t") {
                 while let (Some(batch), _) = buffer.take(true) {
                     batch.drop_empty(&accumulator.memory);
                 }
@@ -56,7 +63,7 @@ fn keys_decide_the_partition_and_records_without_stay_until_a_batch_is_full() {
 #[test]
 fn leaderless_partitions_are_passed_over_while_others_live() {
     let accumulator = accumulator(200, 1 << 20, 4);
-    accumulator.update_topic(&"t".into(), 4, vec![1, 3]);
+    accumulator.update_topic(&"t".into(), vec![None, Some(1), None, Some(1)]);
     let mut random = fastrand::Rng::with_seed(2);
     for _ in 0..100 {
         let delivery =
@@ -81,7 +88,7 @@ fn memory_is_bounded_however_many_partitions_are_touched() {
 #[test]
 fn buffers_grow_with_the_traffic_and_shrink_without() {
     let accumulator = accumulator(1 << 20, 64 << 20, 1);
-    let buffer = Arc::clone(&accumulator.partitions_from(0)[0]);
+    let buffer = Arc::clone(&accumulator.partitions_of("t")[0]);
     let mut sizes = Vec::new();
     while sizes.len() < 5 {
         drop(append(&accumulator, &Record::new("t").value(&[0; 1_000]), 0).expect("room"));
@@ -101,14 +108,14 @@ fn the_inbox_names_a_partition_once_for_its_open_and_once_for_its_full_batch() {
     let wakes: Vec<bool> = (0..6)
         .map(|_| {
             let record = Record::new("t").partition(1).value(&[0; 100]);
-            accumulator.append(&record, 0, &mut None, Instant::now, || 0).expect("room").wake
+            accumulator.append(&record, 0, &mut Attempt::default(), Instant::now, || 0).expect("room").wake
         })
         .collect();
     assert_eq!(wakes, [true, true, false, false, false, false]);
     let mut inbox = Vec::new();
     accumulator.inbox.take(&mut inbox);
     assert_eq!(inbox, [1, 1]);
-    let buffer = Arc::clone(&accumulator.partitions_from(0)[1]);
+    let buffer = Arc::clone(&accumulator.partitions_of("t")[1]);
     assert_eq!(buffer.glance().full, 5);
     let oldest = buffer.glance().oldest.expect("batches");
     assert!(oldest.elapsed() < Duration::from_secs(60));
@@ -134,10 +141,166 @@ fn batches_as_large_as_they_may_be_fit_into_a_memory_smaller_than_that() {
         let taken =
             (0..1_000).take_while(|_| append(&accumulator, &Record::new("t").value(&[0; 100]), 0).is_ok());
         assert!(taken.count() > 100, "round {round}");
-        let mut all = accumulator.partitions_from(0).into_iter();
+        let mut all = accumulator.partitions_of("t").into_iter();
         let buffer = all.next().expect("one");
         while let (Some(batch), _) = buffer.take(true) {
             batch.drop_empty(&accumulator.memory);
         }
     }
+}
+
+type Clock = fn() -> Instant;
+
+fn around(wakes: &Cell<u32>) -> Surroundings<Clock, fn() -> u64, impl Fn()> {
+    Surroundings { timestamp: 7, now: Instant::now, random: || 0, wake: || wakes.set(wakes.get() + 1) }
+}
+
+#[test]
+fn many_records_at_once_go_where_they_would_go_one_by_one() {
+    let keys: Vec<String> = (0..2_000).map(|number| format!("key {}", number / 7)).collect();
+    let records: Vec<_> = keys
+        .iter()
+        .enumerate()
+        .map(|(at, key)| match at % 3 {
+            0 => Record::new("t").key(key).value(key),
+            1 => Record::new("t").partition(at as i32 % 6).value(key),
+            _ => Record::new("t").value(key),
+        })
+        .collect();
+    let (single, many) = (accumulator(1_000, 1 << 22, 6), accumulator(1_000, 1 << 22, 6));
+    let mut one_by_one = Vec::new();
+    for record in &records {
+        one_by_one.push(append(&single, record, 0).expect("room").partition());
+    }
+    let (mut deliveries, wakes) = (Vec::new(), Cell::new(0));
+    many.append_all(&records, &mut Attempt::default(), &around(&wakes), &mut deliveries).expect("room");
+    let at_once: Vec<_> = deliveries.iter().map(Delivery::partition).collect();
+    for (at, (single, many)) in one_by_one.iter().zip(&at_once).enumerate().filter(|(at, _)| at % 3 < 2) {
+        assert_eq!(single, many, "record {at}");
+    }
+    assert_eq!(at_once.len(), records.len());
+    assert!((1..=12).contains(&wakes.get()), "an open and a full batch of each partition: {}", wakes.get());
+}
+
+#[test]
+fn many_records_into_one_partition_are_taken_until_one_is_not() {
+    let accumulator = accumulator(16_384, 40_000, 3);
+    let (small, large) = ([0; 100], [0; 50_000]);
+    let mut records = vec![Record::new("t").partition(1).value(&small); 150];
+    records.push(Record::new("t").partition(1).value(&large));
+    records.push(Record::new("t").partition(1).value(&small));
+    let (mut deliveries, wakes) = (Vec::new(), Cell::new(0));
+    let mut attempt = Attempt::default();
+    let refused = accumulator.append_all(&records, &mut attempt, &around(&wakes), &mut deliveries);
+    assert!(matches!(refused, Err(Reason::TooLarge { limit: 40_000, .. })));
+    assert_eq!(deliveries.len(), 150);
+    let buffer = Arc::clone(&accumulator.partitions_of("t")[1]);
+    let counts: Vec<_> = std::iter::from_fn(|| buffer.take(true).0).map(|batch| batch.count).collect();
+    assert_eq!(counts.iter().sum::<i32>(), 150, "{counts:?}");
+}
+
+#[test]
+fn a_sticky_run_ends_with_its_batch() {
+    let accumulator = accumulator(16_384, 1 << 20, 4);
+    let value = [0; 100];
+    let records = vec![Record::new("t").value(&value); 600];
+    let (mut deliveries, wakes) = (Vec::new(), Cell::new(0));
+    accumulator
+        .append_all(&records, &mut Attempt::default(), &around(&wakes), &mut deliveries)
+        .expect("room");
+    let runs: Vec<_> = deliveries.chunk_by(|a, b| a.partition() == b.partition()).map(<[_]>::len).collect();
+    assert!(runs.len() > 2 && runs[..runs.len() - 1].iter().all(|run| (120..=310).contains(run)), "{runs:?}");
+}
+
+#[test]
+fn records_take_turns_and_one_that_waited_for_room_keeps_its_turn() {
+    let accumulator = by(PartitionerClass::RoundRobin, 16_384, 3 * 16_384, 4);
+    accumulator.update_topic(&"t".into(), vec![Some(1), None, Some(1), Some(2)]);
+    let record = Record::new("t").key("k").value("v");
+    let mut turns: Vec<_> =
+        (0..5).map(|_| append(&accumulator, &record, 0).expect("room").partition()).collect();
+    assert_eq!(turns, [0, 2, 3, 0, 2]);
+    drop(accumulator.partitions_of("t")[3].take(true));
+    let mut attempt = Attempt::default();
+    let mut again = || accumulator.append(&record, 0, &mut attempt, Instant::now, || 0);
+    assert_eq!(
+        again().expect_err("the memory of the batch is still charged").reason,
+        Reason::NoRoom { bytes: 16_384 }
+    );
+    let (batch, _) = accumulator.partitions_of("t")[0].take(true);
+    batch.expect("open").drop_empty(&accumulator.memory);
+    turns.push(again().expect("room").delivery.partition());
+    turns.push(append(&accumulator, &record, 0).map_or(-1, |delivery| delivery.partition()));
+    assert_eq!(turns[5..], [3, -1], "its turn, and then that of 0, for which there is no room");
+}
+
+#[derive(Default)]
+struct Own(OnceLock<Arc<Accumulator>>);
+
+impl Partitioner for Own {
+    fn partition(&self, record: &Record<'_>, topic: &Partitions) -> Choice {
+        // Would wait for ever if a lock were held.
+        self.0.get().expect("set").evict("another");
+        match record.header_slice() {
+            [] => Choice::Sticky,
+            [header] if header.key() == "last" => Choice::Partition(topic.count() as i32 - 1),
+            _ => Choice::Partition(record.value_bytes().map_or(-1, |value| value.len() as i32)),
+        }
+    }
+}
+
+#[test]
+fn an_own_partitioner_sees_the_record_holds_no_lock_and_is_not_believed_blindly() {
+    let own = Arc::new(Own::default());
+    let class = PartitionerClass::Custom(Arc::clone(&own) as Arc<dyn Partitioner>);
+    let accumulator = Arc::new(by(class, 16_384, 1 << 20, 3));
+    own.0.set(Arc::clone(&accumulator)).map_err(drop).expect("once");
+    let (last, length) = ([Header::new("last", "")], [Header::null("length")]);
+    let partition =
+        |record: Record<'_>| append(&accumulator, &record, 1).map(|delivery| delivery.partition());
+    assert_eq!(partition(Record::new("t").headers(&last)), Ok(2));
+    assert_eq!(partition(Record::new("t").headers(&length).value("v")), Ok(1));
+    assert_eq!(partition(Record::new("t")), Ok(1), "sticky");
+    assert_eq!(
+        partition(Record::new("t").partition(0).headers(&last)),
+        Ok(0),
+        "its own beats the partitioner"
+    );
+    for (value, partition_chosen) in [(Some("four"), 4), (None, -1)] {
+        let record = Record::new("t").headers(&length).maybe_value(value.map(str::as_bytes));
+        let misplaced = Reason::Misplaced { partition: partition_chosen, partitions: 3 };
+        assert_eq!(partition(record), Err(misplaced));
+    }
+    assert_eq!(accumulator.memory.charged(), 3 * 16_384, "none was taken for the misplaced ones");
+}
+
+#[test]
+fn a_topic_is_forgotten_when_nothing_waits_in_it_and_its_indices_are_given_to_others() {
+    let accumulator = accumulator(16_384, 1 << 20, 3);
+    assert_eq!(accumulator.take_unmet().len(), 3);
+    drop(append(&accumulator, &Record::new("t").partition(1).value("v"), 0).expect("room"));
+    assert!(!accumulator.evict("t"), "a record waits");
+    let (batch, _) = accumulator.partitions_of("t")[1].take(true);
+    batch.expect("open").drop_empty(&accumulator.memory);
+    assert!(accumulator.evict("t") && accumulator.evict("t"));
+    assert_eq!(append(&accumulator, &Record::new("t").value("v"), 0).unwrap_err(), Reason::UnknownTopic);
+    accumulator.update_topic(&"u".into(), vec![Some(1); 4]);
+    let indices: Vec<_> = accumulator.take_unmet().iter().map(|buffer| buffer.index).collect();
+    assert_eq!(indices, [0, 1, 2, 3]);
+    assert!(accumulator.evict("u") && accumulator.take_unmet().is_empty());
+}
+
+#[test]
+fn a_topic_made_anew_with_fewer_partitions_gets_nothing_into_those_that_are_gone() {
+    let accumulator = accumulator(200, 1 << 20, 6);
+    accumulator.update_topic(&"t".into(), vec![Some(1); 2]);
+    let mut random = fastrand::Rng::with_seed(3);
+    for number in 0..100u32 {
+        let key = number.to_be_bytes();
+        let keyed = append(&accumulator, &Record::new("t").key(&key), 0).expect("room").partition();
+        let sticky = append(&accumulator, &Record::new("t").value(&[0; 100]), random.u64(..));
+        assert!(keyed < 2 && sticky.expect("room").partition() < 2);
+    }
+    let beyond = append(&accumulator, &Record::new("t").partition(2), 0);
+    assert_eq!(beyond.unwrap_err(), Reason::NoSuchPartition { partitions: 2 });
 }

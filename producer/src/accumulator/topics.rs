@@ -2,23 +2,41 @@
 
 use std::hash::Hasher;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::partition::PartitionBuffer;
-use crate::partitioner::Sticky;
+use crate::partitioner::{Partitions, Sticky};
 
 /// The buffers of one topic.
 #[derive(Debug)]
 pub(super) struct TopicBuffers {
-    /// By partition.
+    /// By partition. At least as many as there are now: a topic that was made anew may have fewer than its forerunner.
     pub(super) partitions: Vec<Arc<PartitionBuffer>>,
-    /// Partitions with a leader, ascending.
-    pub(super) available: Vec<u32>,
+    /// As of the last metadata.
+    pub(super) now: Arc<Partitions>,
     pub(super) sticky: Sticky,
+    /// Records that took turns.
+    turn: AtomicU64,
 }
 
-impl Default for TopicBuffers {
-    fn default() -> Self {
-        TopicBuffers { partitions: Vec::new(), available: Vec::new(), sticky: Sticky::new() }
+impl TopicBuffers {
+    pub(super) fn new(now: Partitions) -> Self {
+        TopicBuffers {
+            partitions: Vec::new(),
+            now: Arc::new(now),
+            sticky: Sticky::new(),
+            turn: AtomicU64::new(0),
+        }
+    }
+
+    /// The partition whose turn it is.
+    pub(super) fn next_turn(&self) -> u32 {
+        self.now.nth(self.turn.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Whether nothing waits in any of its buffers.
+    pub(super) fn is_empty(&self) -> bool {
+        self.partitions.iter().all(|partition| partition.is_empty())
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use ottla_client::{Backoff, Client, Cluster, Connection, Error, NodeId, Purpose};
 use ottla_protocol::messages::produce::ProduceResponse;
+use tracing::Span;
 
 use super::Shared;
 use super::produce::{self, SentItem, Terms};
@@ -42,13 +43,22 @@ struct Request {
     id: RequestId,
     sent: Vec<SentItem>,
     answering: Answering,
+    span: Span,
 }
 
 /// Something that happened.
 pub(super) enum Event {
     Connected,
-    Unreachable { node: NodeId, error: Error },
-    Answered { id: RequestId, sent: Vec<SentItem>, result: Result<Option<ProduceResponse>, Error> },
+    Unreachable {
+        node: NodeId,
+        error: Error,
+    },
+    Answered {
+        id: RequestId,
+        sent: Vec<SentItem>,
+        result: Result<Option<ProduceResponse>, Error>,
+        span: Span,
+    },
 }
 
 impl Brokers {
@@ -77,8 +87,15 @@ impl Brokers {
         while let Some(planned) = sender.plan(node, now) {
             let id = planned.id;
             let deadline = now + self.request_timeout;
+            let (batches, bytes) =
+                (planned.items.len(), planned.items.iter().map(|item| item.records.len()).sum());
+            let span = produce_span(node, id, batches, bytes);
+            let entered = span.enter();
             match produce::submit(connection, planned.items, &self.terms, cluster, deadline) {
-                Ok((sent, answering)) => broker.requests.push_back(Request { id, sent, answering }),
+                Ok((sent, answering)) => {
+                    drop(entered);
+                    broker.requests.push_back(Request { id, sent, answering, span });
+                }
                 Err(error) => {
                     let failed = |_| Answer::Failed(error.clone());
                     sender.answered(id, failed, Duration::ZERO, now, runtime::random());
@@ -124,11 +141,16 @@ impl Brokers {
             }
             if let Some(request) = broker.requests.front_mut()
                 && let Poll::Ready(result) = request.answering.as_mut().poll(cx)
-                && let Some(Request { id, sent, .. }) = broker.requests.pop_front()
+                && let Some(Request { id, sent, span, .. }) = broker.requests.pop_front()
             {
-                return Poll::Ready(Event::Answered { id, sent, result });
+                return Poll::Ready(Event::Answered { id, sent, result, span });
             }
         }
         Poll::Pending
     }
+}
+
+/// A request from its submission to what its answer brings about.
+fn produce_span(node: NodeId, id: RequestId, batches: usize, bytes: usize) -> Span {
+    tracing::debug_span!("produce", node, request = id.number(), batches, bytes)
 }

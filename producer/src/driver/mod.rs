@@ -6,6 +6,7 @@
 
 mod brokers;
 mod identity;
+mod interest;
 mod produce;
 mod seal;
 
@@ -14,16 +15,18 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use ottla_client::{Client, Cluster, Error, ErrorKind, NodeId, TopicsInUse};
+use ottla_client::{Client, Cluster, Error, ErrorKind, NodeId, Topic};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::accumulator::Accumulator;
+use crate::acknowledge::Outbox;
 use crate::completion::Completion;
 use crate::options::{ProducerOptions, ProducerValues};
 use crate::runtime;
 use crate::sender::{Answer, Sender};
 use crate::sequence::Identity;
 use brokers::{Brokers, Event};
+pub(crate) use interest::Interest;
 pub(crate) use seal::Sealers;
 
 /// What handles and task share.
@@ -33,7 +36,9 @@ pub(crate) struct Shared {
     pub(crate) options: ProducerOptions,
     pub(crate) accumulator: Arc<Accumulator>,
     /// Here and not with the handles, since the task needs leaders for as long as it has records.
-    pub(crate) topics: TopicsInUse,
+    pub(crate) topics: Interest,
+    /// Callbacks and interceptors.
+    pub(crate) outbox: Arc<Outbox>,
     /// Wakes the task.
     pub(crate) notify: Notify,
     /// Why nothing can be sent any more.
@@ -44,13 +49,24 @@ impl Shared {
     pub(crate) fn values(&self) -> &ProducerValues {
         self.options.values()
     }
+
+    /// Makes or updates the buffers of a topic, which is kept fresh from now on.
+    pub(crate) fn take_up(&self, topic: &Topic) {
+        // In this order: the task releases a topic before it forgets its buffers.
+        self.topics.hold(&topic.name);
+        adopt(&self.accumulator, topic);
+    }
 }
 
 /// What a handle asks of the task.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Send everything, and say what to wait for.
-    Flush(oneshot::Sender<Vec<Arc<Completion>>>),
+    /// Send every batch that was opened at this instant at the latest, and say what to wait for.
+    Flush(Instant, oneshot::Sender<Vec<Arc<Completion>>>),
+    /// Say when callbacks and interceptors know every outcome that there is now.
+    Deliver(oneshot::Sender<()>),
+    /// Fail everything that has no outcome.
+    Abort(oneshot::Sender<()>),
     /// End when all records have their outcome, or at the deadline; says how it ended.
     Close(Instant, oneshot::Sender<Result<(), Error>>),
 }
@@ -105,6 +121,8 @@ impl Driver {
             let now = runtime::now();
             self.absorb(now);
             self.act(now);
+            // What was sent above is on its way while the application is busy here.
+            self.shared.outbox.deliver();
             if let Some(deadline) = self.closing {
                 let idle = self.sender.is_idle();
                 if idle || now >= deadline {
@@ -147,17 +165,28 @@ impl Driver {
             tracing::error!(error = %fatal, "the producer cannot go on");
             self.shared.accumulator.close();
             let fatal = fatal.clone();
-            self.sender.abandon(&fatal);
+            self.sender.abandon(&fatal, now);
         }
-        // Last, as what was sent above may have made room for more.
+        // Late, as what was sent above may have made room for more.
         for job in self.sender.seal_jobs() {
             self.sealers.start(job);
         }
+        self.sender.balance(now);
+        for topic in self.sender.idle_topics(now) {
+            self.shared.topics.release(&topic);
+            if !self.sender.forget(&topic) {
+                // Somebody has just begun to use it again.
+                self.shared.topics.hold(&topic);
+            }
+        }
+        let Shared { topics, accumulator, .. } = &*self.shared;
+        topics.expire(now, |topic| accumulator.knows(topic));
     }
 
     /// Waits for the next thing to happen and takes it in.
     async fn wait(&mut self, now: Instant) {
-        let wake = [self.sender.next_wake(now), self.brokers.next_wake(now), self.closing]
+        let topics = self.shared.topics.next_expiry();
+        let wake = [self.sender.next_wake(now), self.brokers.next_wake(now), self.closing, topics]
             .into_iter()
             .flatten()
             .min();
@@ -192,7 +221,8 @@ impl Driver {
                 tracing::debug!(node, %error, "cannot reach a leader");
                 self.sender.unreachable(node, error);
             }
-            Event::Answered { id, sent, result } => {
+            Event::Answered { id, sent, result, span } => {
+                let _request = span.enter();
                 let random = runtime::random();
                 match result {
                     Ok(Some(response)) => {
@@ -221,10 +251,25 @@ impl Driver {
     fn command(&mut self, command: Option<Command>) {
         let now = runtime::now();
         match command {
-            Some(Command::Flush(reply)) => {
+            Some(Command::Flush(until, reply)) => {
                 self.absorb(now);
                 let Driver { sender, cluster, .. } = self;
-                let _ = reply.send(sender.flush(now, leaders(cluster)));
+                let _ = reply.send(sender.flush(until, now, leaders(cluster)));
+            }
+            Some(Command::Abort(reply)) => {
+                self.absorb(now);
+                let error = Error::new(
+                    ErrorKind::Aborted,
+                    "the application gave up records that were not acknowledged",
+                );
+                let Driver { sender, cluster, .. } = self;
+                sender.abort(&error, now, leaders(cluster));
+                self.shared.outbox.deliver();
+                let _ = reply.send(());
+            }
+            Some(Command::Deliver(reply)) => {
+                self.shared.outbox.deliver();
+                let _ = reply.send(());
             }
             Some(Command::Close(deadline, reply)) => {
                 self.closing = Some(self.closing.map_or(deadline, |earlier| earlier.min(deadline)));
@@ -248,7 +293,7 @@ impl Driver {
             }
             Err(identity::NoIdentity { error, fatal }) => {
                 tracing::debug!(%error, "no producer id");
-                self.sender.unidentified(error, fatal);
+                self.sender.unidentified(error, fatal, runtime::now());
             }
         }
     }
@@ -282,7 +327,7 @@ impl Driver {
                 ErrorKind::Closed,
                 "the producer was closed before these records were acknowledged",
             );
-            self.sender.abandon(&error);
+            self.sender.abandon(&error, runtime::now());
             let late = runtime::now().saturating_duration_since(deadline);
             tracing::warn!(?late, "closed a producer with records that were not acknowledged");
             Err(Error::new(
@@ -290,6 +335,7 @@ impl Driver {
                 "the producer's records were not all acknowledged before close's deadline",
             ))
         };
+        self.shared.outbox.deliver();
         for closer in self.closers.drain(..) {
             let _ = closer.send(result.clone());
         }
@@ -300,14 +346,15 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.shared.accumulator.close();
         let message = "the producer's task ended with its runtime before these records were acknowledged";
-        self.sender.abandon(&Error::new(ErrorKind::Closed, message));
+        self.sender.abandon(&Error::new(ErrorKind::Closed, message), runtime::now());
+        self.shared.outbox.abandon();
     }
 }
 
 /// Takes a topic's partitions over from metadata.
-pub(crate) fn adopt(accumulator: &Accumulator, topic: &ottla_client::Topic) {
-    let led = topic.partitions.iter().enumerate().filter(|(_, partition)| partition.leader.is_some());
-    accumulator.update_topic(&topic.name, topic.partitions.len(), led.map(|(at, _)| at as u32).collect());
+fn adopt(accumulator: &Accumulator, topic: &Topic) {
+    let leaders = topic.partitions.iter().map(|partition| partition.leader);
+    accumulator.update_topic(&topic.name, leaders.collect());
 }
 
 fn leaders(cluster: &Cluster) -> impl Fn(&str, i32) -> Option<NodeId> + '_ {

@@ -173,10 +173,6 @@ pub(super) fn answers(sent: &[SentItem], response: ProduceResponse) -> Answers {
         let Some(name) = name else { continue };
         for partition in topic.partition_responses {
             if let Some(&at) = places.get(&(name, partition.index)) {
-                if !partition.error_code.is_ok() {
-                    let (topic, partition, code) = (&sent[at].topic, partition.index, partition.error_code);
-                    tracing::debug!(%topic, partition, %code, "a broker refused a batch");
-                }
                 said[at] = Some(said_of(partition));
             }
         }

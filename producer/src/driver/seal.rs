@@ -69,7 +69,9 @@ fn seal(
         Ok(()) => Some(batch),
         Err(error) => {
             let message = format!("cannot compress a batch for {}", batch.completion.partition());
-            batch.fail(Error::new(ErrorKind::Encode, message).with_cause(error), &accumulator.memory);
+            let error = Error::new(ErrorKind::Encode, message).with_cause(error);
+            batch.warn_of(&error);
+            batch.fail(error, &accumulator.memory);
             None
         }
     }

@@ -1,35 +1,69 @@
 //! [`Sticky`]: a topic's current partition for records without a key.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::{Load, Partitions};
 
 const UNSET: u32 = u32::MAX;
 
 /// The current partition. Many senders read it; the one whose record ends the partition's turn moves it on, once.
 #[derive(Debug)]
-pub(crate) struct Sticky(AtomicU32);
+pub(crate) struct Sticky {
+    current: AtomicU32,
+    /// Read at the end of a turn only.
+    load: RwLock<Option<Arc<Load>>>,
+}
 
 impl Sticky {
     pub(crate) fn new() -> Self {
-        Sticky(AtomicU32::new(UNSET))
+        Sticky { current: AtomicU32::new(UNSET), load: RwLock::default() }
     }
 
-    /// The current partition; the first time, and when it lies beyond `partitions`, one of `available` by chance.
-    pub(crate) fn current(&self, partitions: u32, available: &[u32], random: impl FnOnce() -> u64) -> u32 {
-        match self.0.load(Ordering::Relaxed) {
-            current if current < partitions => current,
-            gone => self.move_on(gone, partitions, available, random()),
+    /// The current partition; the first time, and when it lies beyond `partitions`, one of those with a leader by chance.
+    #[inline]
+    pub(crate) fn current(&self, partitions: &Partitions, random: impl FnOnce() -> u64) -> u32 {
+        match self.current.load(Ordering::Relaxed) {
+            current if (current as usize) < partitions.count() => current,
+            gone => self.move_on(gone, partitions, random()),
         }
     }
 
-    /// Moves from `from` to another partition by chance, unless somebody did already; returns the current one.
+    /// Whether this is the current partition.
+    pub(crate) fn is(&self, partition: u32) -> bool {
+        self.current.load(Ordering::Relaxed) == partition
+    }
+
+    /// Moves from `from` to a partition by chance, unless somebody did already; returns the current one.
     ///
-    /// Only partitions in `available` come into question, or all if there is none.
-    pub(crate) fn move_on(&self, from: u32, partitions: u32, available: &[u32], random: u64) -> u32 {
-        let next = another(from, partitions, available, random);
-        match self.0.compare_exchange(from, next, Ordering::Relaxed, Ordering::Relaxed) {
+    /// Only partitions with a leader come into question, or all if there is none. Under a load its weights count, and
+    /// `from` may be drawn again; otherwise every other partition is equally likely.
+    pub(crate) fn move_on(&self, from: u32, partitions: &Partitions, random: u64) -> u32 {
+        let led = partitions.led();
+        let load = self.load.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let drawn = load.and_then(|load| load.draw(random)).filter(|drawn| led.binary_search(drawn).is_ok());
+        let next = drawn.unwrap_or_else(|| another(from, partitions.count() as u32, led, random));
+        match self.current.compare_exchange(from, next, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => next,
+            // Somebody who saw that its leader is gone unset it.
+            Err(UNSET) => self.move_on(UNSET, partitions, random),
             Err(current) => current,
         }
+    }
+
+    /// The topic's partitions have changed: the load counts no more, and a current one without a leader is given up if
+    /// another has one.
+    pub(crate) fn adapt(&self, partitions: &Partitions) {
+        self.set_load(None);
+        let current = self.current.load(Ordering::Relaxed);
+        if !partitions.led().is_empty() && partitions.led().binary_search(&current).is_err() {
+            self.current.store(UNSET, Ordering::Relaxed);
+        }
+    }
+
+    /// Sets the weights by which partitions are drawn.
+    pub(crate) fn set_load(&self, load: Option<Load>) {
+        *self.load.write().unwrap_or_else(PoisonError::into_inner) = load.map(Arc::new);
     }
 }
 
@@ -58,6 +92,10 @@ fn another(from: u32, partitions: u32, available: &[u32], random: u64) -> u32 {
 mod tests {
     use super::*;
 
+    fn led(leaders: &[bool]) -> Partitions {
+        Partitions::new("t".into(), leaders.iter().map(|led| led.then_some(1)).collect())
+    }
+
     #[test]
     fn every_other_available_partition_is_equally_likely() {
         let available = [0, 2, 5, 7];
@@ -71,12 +109,36 @@ mod tests {
 
     #[test]
     fn a_turn_ends_once_however_many_senders_saw_its_end() {
-        let sticky = Sticky::new();
-        let first = sticky.current(4, &[0, 1, 2, 3], || 1);
+        let (sticky, four) = (Sticky::new(), led(&[true; 4]));
+        let first = sticky.current(&four, || 1);
         assert_eq!(first, 1);
-        assert_eq!(sticky.move_on(1, 4, &[0, 1, 2, 3], 1), 2);
-        assert_eq!(sticky.move_on(1, 4, &[0, 1, 2, 3], 2), 2, "the second finds it moved");
-        assert_eq!(sticky.current(4, &[0, 1, 2, 3], || 0), 2);
-        assert_eq!(sticky.current(2, &[0, 1], || 0), 0, "the topic shrank");
+        assert_eq!(sticky.move_on(1, &four, 1), 2);
+        assert_eq!(sticky.move_on(1, &four, 2), 2, "the second finds it moved");
+        assert_eq!(sticky.current(&four, || 0), 2);
+        assert_eq!(sticky.current(&led(&[true; 2]), || 0), 0, "the topic shrank");
+    }
+
+    #[test]
+    fn a_current_partition_that_lost_its_leader_is_left_at_once_if_another_has_one() {
+        let sticky = Sticky::new();
+        assert_eq!(sticky.current(&led(&[true; 3]), || 1), 1);
+        let none = led(&[false; 3]);
+        sticky.adapt(&none);
+        assert_eq!(sticky.current(&none, || 0), 1, "one is as bad as another");
+        let others = led(&[true, false, true]);
+        sticky.adapt(&others);
+        assert_eq!(sticky.current(&others, || 1), 2);
+    }
+
+    #[test]
+    fn a_load_decides_until_the_partitions_change_and_never_for_one_without_a_leader() {
+        let (sticky, three) = (Sticky::new(), led(&[true; 3]));
+        sticky.set_load(Load::of(&[(0, 9), (1, 0), (2, 9)], 3, false));
+        assert_eq!(sticky.current(&three, || 1), 1);
+        assert_eq!(sticky.move_on(1, &three, 5), 1, "still the shortest queue");
+        let without = led(&[true, false, true]);
+        assert_eq!(sticky.move_on(1, &without, 5), 2, "of a table older than the metadata");
+        sticky.adapt(&three);
+        assert_eq!(sticky.move_on(2, &three, 0), 0);
     }
 }

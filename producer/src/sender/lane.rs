@@ -22,6 +22,8 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(super) buffer: Arc<PartitionBuffer>,
+    /// The topic's number among the lanes.
+    pub(super) topic: u32,
     pub(super) leader: Option<NodeId>,
     pub(super) sequences: Sequences,
     /// Taken from the buffer, or to be numbered anew; the next one to send is at the front.
@@ -43,6 +45,7 @@ enum Queued {
     /// Elsewhere, being compressed.
     Sealing {
         job: u64,
+        opened: Instant,
         completion: Arc<Completion>,
     },
 }
@@ -69,9 +72,15 @@ pub(crate) struct SealJob {
 }
 
 impl Lane {
-    pub(super) fn new(buffer: Arc<PartitionBuffer>, leader: Option<NodeId>, sequences: Sequences) -> Self {
+    pub(super) fn new(
+        buffer: Arc<PartitionBuffer>,
+        topic: u32,
+        leader: Option<NodeId>,
+        sequences: Sequences,
+    ) -> Self {
         Lane {
             buffer,
+            topic,
             leader,
             sequences,
             queue: VecDeque::new(),
@@ -92,6 +101,12 @@ impl Lane {
     /// Whether every record had its outcome, as of the last look into the buffer.
     pub(super) fn is_told(&self) -> bool {
         self.queue.is_empty() && self.sequences.batches().next().is_none() && self.glance == Glance::default()
+    }
+
+    /// Batches that wait to be sent, as of the last look into the buffer. The open one doesn't count: it is not the
+    /// broker's fault that it is there.
+    pub(super) fn waiting(&self) -> u32 {
+        (self.glance.full + self.queue.len() + self.sequences.retrying()) as u32
     }
 
     /// Puts what has to be numbered anew back to the front of the queue.
@@ -151,7 +166,8 @@ impl Lane {
             Some(Queued::Ready(batch)) if batch.size() >= worth => {
                 let job = self.next_job;
                 self.next_job += 1;
-                self.queue.push_back(Queued::Sealing { job, completion: batch.completion.share() });
+                let (opened, completion) = (batch.opened, batch.completion.share());
+                self.queue.push_back(Queued::Sealing { job, opened, completion });
                 Some(SealJob { index: self.buffer.index, job, batch })
             }
             other => {
@@ -161,15 +177,15 @@ impl Lane {
         }
     }
 
-    /// Takes back a batch that was compressed, or drops its place if it is gone.
-    pub(super) fn sealed(&mut self, job: u64, batch: Option<Batch>) {
+    /// Takes back a batch that was compressed, or drops its place if it is gone. Hands a batch back whose place is gone.
+    pub(super) fn sealed(&mut self, job: u64, batch: Option<Batch>) -> Option<Batch> {
         let place = |queued: &Queued| matches!(queued, Queued::Sealing { job: known, .. } if *known == job);
-        if let Some(at) = self.queue.iter().position(place) {
-            match batch {
-                Some(batch) => self.queue[at] = Queued::Ready(batch),
-                None => drop(self.queue.remove(at)),
-            }
+        let Some(at) = self.queue.iter().position(place) else { return batch };
+        match batch {
+            Some(batch) => self.queue[at] = Queued::Ready(batch),
+            None => drop(self.queue.remove(at)),
         }
+        None
     }
 
     /// Bytes of the batch that would be sent next; takes it from the buffer if need be.
@@ -245,21 +261,38 @@ impl Lane {
         self.sequences.batches().map(|batch| batch.opened).chain(queued).chain(self.glance.oldest).min()
     }
 
-    /// Closes the open batch and lists everything that has no outcome.
-    pub(super) fn flush(&mut self) -> Vec<Arc<Completion>> {
-        let mut waiting: Vec<_> = self.sequences.batches().map(|batch| batch.completion.share()).collect();
-        waiting.extend(self.queue.iter().map(|queued| match queued {
-            Queued::Ready(batch) => batch.completion.share(),
-            Queued::Sealing { completion, .. } => Arc::clone(completion),
+    /// Lists what was opened at `until` at the latest and has no outcome, and closes the open batch if it is among that.
+    pub(super) fn flush(&mut self, until: Instant) -> Vec<Arc<Completion>> {
+        let sent = self.sequences.batches().filter(|batch| batch.opened <= until);
+        let mut waiting: Vec<_> = sent.map(|batch| batch.completion.share()).collect();
+        waiting.extend(self.queue.iter().filter_map(|queued| match queued {
+            Queued::Ready(batch) => (batch.opened <= until).then(|| batch.completion.share()),
+            Queued::Sealing { opened, completion, .. } => (*opened <= until).then(|| Arc::clone(completion)),
         }));
-        waiting.extend(self.buffer.close_open());
+        waiting.extend(self.buffer.close_open(until));
         self.look();
         waiting
     }
 
-    /// Gives everything back, to be failed. What is being compressed comes back later.
+    /// Gives everything back, to be failed, and goes on. What is being compressed is only shared: it comes back later,
+    /// without a place.
+    pub(super) fn give_up(&mut self) -> (Vec<Batch>, Vec<Arc<Completion>>) {
+        let sealing = self.queue.iter().filter_map(|queued| match queued {
+            Queued::Ready(_) => None,
+            Queued::Sealing { completion, .. } => Some(Arc::clone(completion)),
+        });
+        let sealing = sealing.collect();
+        let sent = self.sequences.give_up_all();
+        (self.drain(sent), sealing)
+    }
+
+    /// Ends: gives everything back, to be failed. What is being compressed comes back later.
     pub(super) fn abandon(&mut self) -> Vec<Batch> {
-        let mut all = self.sequences.abandon();
+        let sent = self.sequences.abandon();
+        self.drain(sent)
+    }
+
+    fn drain(&mut self, mut all: Vec<Batch>) -> Vec<Batch> {
         all.extend(std::mem::take(&mut self.queue).into_iter().filter_map(|queued| match queued {
             Queued::Ready(batch) => Some(batch),
             Queued::Sealing { .. } => None,

@@ -14,7 +14,9 @@
 //! Sources: KIP-91 (delivery timeout), KIP-98 and KIP-360 (idempotence), KIP-219 (throttling), KIP-580 (backoff).
 
 mod answer;
+mod balance;
 mod lane;
+mod lanes;
 mod outcome;
 mod plan;
 mod timers;
@@ -23,18 +25,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ottla_client::{Backoff, Error, NodeId};
+use ottla_client::{Backoff, Error, ErrorKind, NodeId};
 use ottla_protocol::compression::Compressor;
 
 pub(crate) use answer::{Answer, Said};
 pub(crate) use lane::SealJob;
-use lane::{Lane, Todo};
+use lane::Todo;
+use lanes::Lanes;
 pub(crate) use plan::{Item, RequestId};
 use timers::Timers;
 
 use crate::accumulator::Accumulator;
 use crate::batch::Batch;
-use crate::completion::Completion;
+use crate::completion::{Completion, Outcome};
 use crate::sequence::{Identity, Sequences, Ticket};
 
 /// Batches from this size on are compressed elsewhere than on the task that sends.
@@ -50,6 +53,12 @@ pub(crate) struct Rules {
     pub(crate) delivery_timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) backoff: Backoff,
+    /// Whether records without a key avoid partitions in which batches wait.
+    pub(crate) adaptive: bool,
+    /// After how long a broker that takes nothing gets no records without a key; zero: never.
+    pub(crate) availability: Duration,
+    /// After how long a topic without records is forgotten.
+    pub(crate) max_idle: Duration,
 }
 
 /// The machine.
@@ -58,7 +67,7 @@ pub(crate) struct Sender {
     rules: Rules,
     accumulator: Arc<Accumulator>,
     compressor: Compressor,
-    lanes: Vec<Lane>,
+    lanes: Lanes,
     nodes: BTreeMap<NodeId, NodeQueue>,
     timers: Timers,
     requests: HashMap<RequestId, Outstanding>,
@@ -82,6 +91,8 @@ struct NodeQueue {
     ready: VecDeque<u32>,
     in_flight: usize,
     throttled_until: Option<Instant>,
+    /// Since when it takes nothing although something is there for it.
+    waiting_since: Option<Instant>,
     /// Why the broker can't be reached.
     trouble: Option<Error>,
 }
@@ -89,6 +100,7 @@ struct NodeQueue {
 #[derive(Debug)]
 struct Outstanding {
     node: NodeId,
+    sent_at: Instant,
     batches: Vec<(u32, Ticket)>,
 }
 
@@ -98,7 +110,7 @@ impl Sender {
             rules,
             accumulator,
             compressor,
-            lanes: Vec::new(),
+            lanes: Lanes::default(),
             nodes: BTreeMap::new(),
             timers: Timers::default(),
             requests: HashMap::new(),
@@ -120,10 +132,11 @@ impl Sender {
         now: Instant,
         leader: impl Fn(&str, i32) -> Option<NodeId>,
     ) {
-        self.meet_new_lanes(leader);
+        self.meet_new_lanes(now, leader);
         for &index in indices {
-            if let Some(lane) = self.lanes.get_mut(index as usize) {
+            if let Some(lane) = self.lanes.find_mut(index) {
                 lane.look();
+                self.lanes.used(index, now);
                 self.consider(index, now);
             }
         }
@@ -131,14 +144,16 @@ impl Sender {
 
     /// Leaders may have changed.
     pub(crate) fn leaders(&mut self, now: Instant, leader: impl Fn(&str, i32) -> Option<NodeId>) {
-        for index in 0..self.lanes.len() as u32 {
-            let lane = &mut self.lanes[index as usize];
+        for index in self.lanes.indices() {
+            let Some(lane) = self.lanes.find_mut(index) else { continue };
             let current = leader(&lane.buffer.topic, lane.buffer.partition);
             if lane.leader != current {
                 lane.leader = current;
                 lane.sequences.unanchor();
                 // There is no reason to wait for a broker that has not failed yet.
                 lane.retry_at = None;
+                let topic = lane.topic;
+                self.lanes.balance.changed(topic);
                 self.consider(index, now);
             }
         }
@@ -164,17 +179,21 @@ impl Sender {
     pub(crate) fn wake(&mut self, now: Instant) {
         while let Some(index) = self.timers.pop(now) {
             let timeout = self.rules.delivery_timeout;
-            let lane = &mut self.lanes[index as usize];
+            let Some(lane) = self.lanes.find_mut(index) else { continue };
             lane.look();
             let expired = lane.expire(now, timeout);
             let trouble = if expired.is_empty() { None } else { self.trouble(index) };
             for batch in expired {
                 let error = batch.timeout_error(timeout, trouble.as_ref());
+                batch.warn_of(&error);
                 batch.fail(error, &self.accumulator.memory);
             }
             self.consider(index, now);
         }
-        if (self.accumulator.memory.is_short() && self.is_stuck()) || self.accumulator.is_closed() {
+        if self.accumulator.is_closed() {
+            self.hurry(now);
+        } else if self.accumulator.memory.is_short() && (self.is_stuck() || self.timers.may_hurry(now)) {
+            self.timers.hurried(now);
             self.hurry(now);
         }
     }
@@ -187,7 +206,20 @@ impl Sender {
             .filter(|node| !node.ready.is_empty())
             .filter_map(|node| node.throttled_until)
             .filter(|until| *until > now);
-        throttled.chain(self.timers.next()).min()
+        let hurry = self.timers.next_hurry(now).filter(|_| self.accumulator.memory.is_short());
+        let slow = self.next_slow(now);
+        throttled.chain(self.timers.next()).chain(hurry).chain(slow).chain(self.lanes.next_idle_check()).min()
+    }
+
+    /// Topics that have had no records for long, to be forgotten if nobody begins to use them meanwhile.
+    pub(crate) fn idle_topics(&mut self, now: Instant) -> Vec<Arc<str>> {
+        self.lanes.idle(now, self.rules.max_idle)
+    }
+
+    /// Forgets a topic, unless there is something to do for it; true if it is gone.
+    pub(crate) fn forget(&mut self, name: &str) -> bool {
+        let Sender { lanes, accumulator, .. } = self;
+        lanes.forget(name, || accumulator.evict(name))
     }
 
     /// A broker can't be reached; the records that wait for it will say why they failed, if they do.
@@ -197,9 +229,9 @@ impl Sender {
     }
 
     /// There is no producer id yet. A fatal error is the end.
-    pub(crate) fn unidentified(&mut self, error: Error, fatal: bool) {
+    pub(crate) fn unidentified(&mut self, error: Error, fatal: bool, now: Instant) {
         if fatal {
-            self.abandon(&error);
+            self.abandon(&error, now);
             self.fatal = Some(error);
         } else {
             self.identity_trouble = Some(error);
@@ -208,7 +240,7 @@ impl Sender {
 
     /// Why a partition's records have not been tried.
     fn trouble(&self, index: u32) -> Option<Error> {
-        let lane = &self.lanes[index as usize];
+        let lane = &self.lanes[index];
         match lane.leader {
             Some(leader) => {
                 let trouble = self.nodes.get(&leader).and_then(|node| node.trouble.as_ref());
@@ -241,16 +273,18 @@ impl Sender {
         self.fatal.as_ref()
     }
 
-    /// Closes all open batches and lists everything that has no outcome.
+    /// Closes all batches that were opened at `until` at the latest, and lists those of them that have no outcome.
     pub(crate) fn flush(
         &mut self,
+        until: Instant,
         now: Instant,
         leader: impl Fn(&str, i32) -> Option<NodeId>,
     ) -> Vec<Arc<Completion>> {
-        self.meet_new_lanes(leader);
+        self.meet_new_lanes(now, leader);
         let mut waiting = Vec::new();
-        for index in 0..self.lanes.len() as u32 {
-            let batches = self.lanes[index as usize].flush();
+        for index in self.lanes.indices() {
+            let Some(lane) = self.lanes.find_mut(index) else { continue };
+            let batches = lane.flush(until);
             if !batches.is_empty() {
                 waiting.extend(batches);
                 self.consider(index, now);
@@ -268,31 +302,68 @@ impl Sender {
             })
     }
 
-    /// Fails every record that has no outcome.
-    pub(crate) fn abandon(&mut self, error: &Error) {
-        self.meet_new_lanes(|_, _| None);
+    /// Fails every record that has no outcome, and goes on with what comes. Where requests are under way, their answers
+    /// will say what the numbers of the batches in them are worth.
+    pub(crate) fn abort(
+        &mut self,
+        error: &Error,
+        now: Instant,
+        leader: impl Fn(&str, i32) -> Option<NodeId>,
+    ) {
+        self.meet_new_lanes(now, leader);
+        for index in self.lanes.indices() {
+            let Some(lane) = self.lanes.find_mut(index) else { continue };
+            let (batches, sealing) = lane.give_up();
+            if batches.is_empty() && sealing.is_empty() {
+                continue;
+            }
+            for batch in batches {
+                batch.fail(error.clone(), &self.accumulator.memory);
+            }
+            for completion in sealing {
+                completion.tell(Outcome::Failed(error.clone()));
+            }
+            self.consider(index, now);
+        }
+    }
+
+    /// Fails every record that has no outcome, and ends.
+    pub(crate) fn abandon(&mut self, error: &Error, now: Instant) {
+        let mut records = 0;
+        self.meet_new_lanes(now, |_, _| None);
         let jobs = self.seal_jobs();
         self.sealing -= jobs.len();
         for job in jobs {
+            records += job.batch.count;
             job.batch.fail(error.clone(), &self.accumulator.memory);
         }
-        for lane in &mut self.lanes {
+        for lane in self.lanes.iter_mut() {
             for batch in lane.abandon() {
+                records += batch.count;
                 batch.fail(error.clone(), &self.accumulator.memory);
             }
+        }
+        if records > 0 {
+            tracing::warn!(records, %error, "gave up on all records");
         }
     }
 
     /// A batch was compressed; `None` if its codec failed and its records were told so.
     pub(crate) fn sealed(&mut self, index: u32, job: u64, batch: Option<Batch>, now: Instant) {
         self.sealing -= 1;
-        match (&self.fatal, batch) {
-            (Some(fatal), Some(batch)) => {
-                let fatal = fatal.clone();
-                batch.fail(fatal, &self.accumulator.memory);
-                self.lanes[index as usize].sealed(job, None);
+        let lane = self.lanes.find_mut(index);
+        let without_place = match (&self.fatal, lane) {
+            (Some(_), Some(lane)) => {
+                lane.sealed(job, None);
+                batch
             }
-            (_, batch) => self.lanes[index as usize].sealed(job, batch),
+            (None, Some(lane)) => lane.sealed(job, batch),
+            (_, None) => batch,
+        };
+        if let Some(batch) = without_place {
+            // Aborted ones were told so before.
+            let error = self.fatal.clone().unwrap_or_else(|| Error::new(ErrorKind::Closed, "given up"));
+            batch.fail(error, &self.accumulator.memory);
         }
         self.consider(index, now);
     }
@@ -303,8 +374,15 @@ impl Sender {
     }
 
     fn consider_with(&mut self, index: u32, now: Instant, linger: Duration) {
-        let lane = &mut self.lanes[index as usize];
+        let Some(lane) = self.lanes.find_mut(index) else { return };
+        let epoch = lane.sequences.upcoming().producer_epoch;
         lane.settle();
+        let raised = lane.sequences.upcoming().producer_epoch;
+        if raised != epoch {
+            self.accumulator.memory.meter.epoch_raised();
+            let (topic, partition) = (&lane.buffer.topic, lane.buffer.partition);
+            tracing::info!(%topic, partition, epoch = raised, "raised a partition's epoch to number its batches anew");
+        }
         lane.doubt(now);
         if self.compressor.codec() != ottla_protocol::compression::Compression::None {
             while let Some(job) = lane.stage(now, linger, SEAL_ELSEWHERE) {
@@ -323,7 +401,11 @@ impl Sender {
             Todo::Send => match lane.leader {
                 Some(leader) if lane.listed != Some(leader) => {
                     lane.listed = Some(leader);
-                    self.nodes.entry(leader).or_default().ready.push_back(index);
+                    let queue = self.nodes.entry(leader).or_default();
+                    if queue.ready.is_empty() {
+                        queue.waiting_since = Some(now);
+                    }
+                    queue.ready.push_back(index);
                 }
                 Some(_) => {}
                 None => {
@@ -338,12 +420,13 @@ impl Sender {
         if let Some(opened) = lane.oldest() {
             self.timers.want(index, opened + self.rules.delivery_timeout);
         }
+        self.lanes.note(index);
     }
 
     /// Sends what is open without waiting for more.
     fn hurry(&mut self, now: Instant) {
-        for index in 0..self.lanes.len() as u32 {
-            let lane = &mut self.lanes[index as usize];
+        for index in self.lanes.indices() {
+            let Some(lane) = self.lanes.find_mut(index) else { continue };
             lane.look();
             if lane.glance.oldest.is_some() {
                 self.consider_with(index, now, Duration::ZERO);
@@ -356,11 +439,14 @@ impl Sender {
         self.requests.is_empty() && self.sealing == 0 && self.nodes.values().all(|node| node.ready.is_empty())
     }
 
-    fn meet_new_lanes(&mut self, leader: impl Fn(&str, i32) -> Option<NodeId>) {
-        for buffer in self.accumulator.partitions_from(self.lanes.len()) {
+    fn meet_new_lanes(&mut self, now: Instant, leader: impl Fn(&str, i32) -> Option<NodeId>) {
+        for buffer in self.accumulator.take_unmet() {
             let leader = leader(&buffer.topic, buffer.partition);
-            let sequences = Sequences::new(self.rules.idempotent, self.rules.max_in_flight);
-            self.lanes.push(Lane::new(buffer, leader, sequences));
+            let (idempotent, window) = (self.rules.idempotent, self.rules.max_in_flight);
+            self.lanes.meet(buffer, leader, now, |kept| match kept {
+                Some(kept) => Sequences::restored(window, kept),
+                None => Sequences::new(idempotent, window),
+            });
         }
     }
 }

@@ -22,6 +22,8 @@ impl Sender {
         random: f64,
     ) {
         let Some(request) = self.requests.remove(&id) else { return };
+        let latency = now.saturating_duration_since(request.sent_at);
+        let mut answered = false;
         if let Some(node) = self.nodes.get_mut(&request.node) {
             node.in_flight -= 1;
             if !throttle.is_zero() {
@@ -30,18 +32,25 @@ impl Sender {
         }
         for (at, (index, ticket)) in request.batches.into_iter().enumerate() {
             match answer(at) {
-                Answer::Said(said) => self.said(index, ticket, &said, now, random),
+                Answer::Said(said) => {
+                    answered = true;
+                    self.said(index, ticket, &said, now, random);
+                }
                 Answer::Failed(error) => self.failed(index, ticket, error, now, random),
             }
             self.consider(index, now);
         }
+        self.accumulator.memory.meter.request_over(answered, latency, throttle);
+        #[cfg(feature = "metrics")]
+        self.accumulator.memory.publish();
+        tracing::debug!(node = request.node, answered, ?latency, ?throttle, "a produce request is over");
         if let Some(fatal) = self.fatal.clone() {
-            self.abandon(&fatal);
+            self.abandon(&fatal, now);
         }
     }
 
     fn said(&mut self, index: u32, ticket: Ticket, said: &Said, now: Instant, random: f64) {
-        let lane = &mut self.lanes[index as usize];
+        let lane = &mut self.lanes[index];
         let code = said.code;
         let verdict = judge(code, self.rules.idempotent);
         if verdict == Verdict::Written {
@@ -49,6 +58,10 @@ impl Sender {
             lane.acknowledged_at = Some(now);
             let base = said.base_offset.filter(|base| *base >= 0 && code.is_ok());
             if let Some(batch) = lane.sequences.acknowledged(ticket) {
+                let (topic, partition) = (&lane.buffer.topic, lane.buffer.partition);
+                let (records, bytes, tries) = (batch.count, batch.size(), batch.tries);
+                let age = now.saturating_duration_since(batch.opened);
+                tracing::trace!(%topic, partition, records, bytes, tries, offset = base, ?age, "a batch is written");
                 batch.acknowledge(
                     base,
                     said.log_append_time.filter(|time| *time >= 0),
@@ -59,7 +72,11 @@ impl Sender {
         }
         let name = format!("{}-{}", lane.buffer.topic, lane.buffer.partition);
         let error = broker_error(said, &name);
+        self.accumulator.memory.meter.refused(code);
         if let Some(batch) = lane.sequences.batch_mut(ticket) {
+            let (topic, partition) = (&lane.buffer.topic, lane.buffer.partition);
+            let (records, bytes, tries) = (batch.count, batch.size(), batch.tries);
+            tracing::debug!(%topic, partition, records, bytes, tries, %code, ?verdict, "a broker refused a batch");
             batch.last_error = Some(error.clone());
             batch.possibly_written |= matches!(verdict, Verdict::Retry { unknown: true } | Verdict::Lost);
         }
@@ -85,6 +102,7 @@ impl Sender {
             }
             Verdict::Lost => {
                 if let Some(batch) = lane.sequences.lost(ticket) {
+                    batch.warn_of(&error);
                     batch.fail(error, &self.accumulator.memory);
                 }
             }
@@ -97,11 +115,12 @@ impl Sender {
 
     /// No answer came.
     fn failed(&mut self, index: u32, ticket: Ticket, error: Error, now: Instant, random: f64) {
-        let lane = &mut self.lanes[index as usize];
+        let lane = &mut self.lanes[index];
         let unknown = error.possibly_written();
         let hopeless = matches!(error.kind(), ErrorKind::Encode | ErrorKind::UnsupportedVersion) && !unknown;
         if hopeless {
             if let Some(batch) = lane.sequences.refused(ticket) {
+                batch.warn_of(&error);
                 batch.fail(error, &self.accumulator.memory);
             }
             return;
@@ -115,13 +134,13 @@ impl Sender {
     }
 
     fn retry(&mut self, index: u32, ticket: Ticket, unknown: bool, now: Instant, random: f64) {
-        self.lanes[index as usize].sequences.retry(ticket, unknown);
+        self.lanes[index].sequences.retry(ticket, unknown);
         self.after_failure(index, ticket, now, random);
     }
 
     /// Gives the batch up if it has been tried often enough, and otherwise pauses.
     fn after_failure(&mut self, index: u32, ticket: Ticket, now: Instant, random: f64) {
-        let lane = &mut self.lanes[index as usize];
+        let lane = &mut self.lanes[index];
         let Some(batch) = lane.sequences.batch_mut(ticket) else { return };
         let tries = batch.tries;
         let until = now + self.rules.backoff.next(tries.saturating_sub(1), random);
@@ -135,21 +154,29 @@ impl Sender {
             if let Some(last) = &batch.last_error {
                 error = Error::new(last.kind(), error.to_string()).with_cause(last.clone());
             }
+            batch.warn_of(&error);
             batch.fail(error, &self.accumulator.memory);
         }
     }
 
     fn split(&mut self, index: u32, ticket: Ticket, error: Error) {
-        let lane = &mut self.lanes[index as usize];
+        let lane = &mut self.lanes[index];
         let Some(batch) = lane.sequences.refused(ticket) else { return };
         match batch.split() {
-            Ok(parts) => lane.sequences.replace(ticket, parts),
+            Ok(parts) => {
+                self.accumulator.memory.meter.split();
+                let (topic, partition) = (&lane.buffer.topic, lane.buffer.partition);
+                let [first, second] = parts.each_ref().map(|part| part.count);
+                tracing::debug!(%topic, partition, first, second, "split a batch that a broker found too large");
+                lane.sequences.replace(ticket, parts);
+            }
             Err(failed) => {
                 let (batch, cause) = *failed;
                 let error = match cause {
                     Some(cause) => error.with_cause(cause),
                     None => error,
                 };
+                batch.warn_of(&error);
                 batch.fail(error, &self.accumulator.memory);
             }
         }
@@ -158,6 +185,7 @@ impl Sender {
     /// Tells the records that a broker named as faulty apart from the others (KIP-467).
     fn refuse(&mut self, batch: Batch, said: &Said, error: Error, name: &str) {
         let memory = &self.accumulator.memory;
+        batch.warn_of(&error);
         if said.record_errors.is_empty() {
             batch.fail(error, memory);
             return;

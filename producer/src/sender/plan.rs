@@ -13,6 +13,13 @@ use crate::batch::Content;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RequestId(pub(super) u64);
 
+impl RequestId {
+    /// As a number, unique within the producer.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// A request to send.
 #[derive(Debug)]
 pub(crate) struct Planned {
@@ -33,7 +40,7 @@ impl Sender {
     /// The brokers that have something to get, and may get it now.
     pub(crate) fn ready_nodes(&mut self, now: Instant) -> Vec<NodeId> {
         for (id, node) in &mut self.nodes {
-            let moved = |index: &u32| self.lanes[*index as usize].listed != Some(*id);
+            let moved = |index: &u32| self.lanes.find(*index).is_none_or(|lane| lane.listed != Some(*id));
             while node.ready.front().is_some_and(moved) {
                 node.ready.pop_front();
             }
@@ -63,7 +70,7 @@ impl Sender {
         let mut bytes = 0;
         for _ in 0..queue.ready.len() {
             let Some(index) = self.pop_ready(node) else { break };
-            let lane = &mut self.lanes[index as usize];
+            let lane = &mut self.lanes[index];
             if lane.leader != Some(node) || lane.retry_at.is_some_and(|at| at > now) {
                 self.consider(index, now);
                 continue;
@@ -81,8 +88,8 @@ impl Sender {
                 }
                 break;
             }
-            if let Some((ticket, item)) = self.send(index) {
-                self.lanes[index as usize].in_request = Some(id);
+            if let Some((ticket, item)) = self.send(index, now) {
+                self.lanes[index].in_request = Some(id);
                 bytes += item.records.len();
                 items.push(item);
                 batches.push((index, ticket));
@@ -93,16 +100,20 @@ impl Sender {
             return None;
         }
         self.next_request += 1;
-        self.requests.insert(id, Outstanding { node, batches });
+        self.requests.insert(id, Outstanding { node, sent_at: now, batches });
+        self.accumulator.memory.meter.request_sent();
+        #[cfg(feature = "metrics")]
+        self.accumulator.memory.publish();
         let queue = self.nodes.entry(node).or_default();
         queue.in_flight += 1;
         queue.trouble = None;
+        queue.waiting_since = Some(now);
         Some(Planned { id, items })
     }
 
     /// Moves a partition's next batch into flight.
-    fn send(&mut self, index: u32) -> Option<(crate::sequence::Ticket, Item)> {
-        let lane = &mut self.lanes[index as usize];
+    fn send(&mut self, index: u32, now: Instant) -> Option<(crate::sequence::Ticket, Item)> {
+        let lane = &mut self.lanes[index];
         let ticket = match lane.next_retry() {
             Some(ticket) => {
                 lane.sequences.resend(ticket)?;
@@ -118,6 +129,7 @@ impl Sender {
                     let error =
                         Error::new(ErrorKind::Encode, format!("cannot compress a batch for {partition}"))
                             .with_cause(error);
+                    batch.warn_of(&error);
                     batch.fail(error, &self.accumulator.memory);
                     return None;
                 }
@@ -127,6 +139,13 @@ impl Sender {
         let (topic, partition) = (Arc::clone(&lane.buffer.topic), lane.buffer.partition);
         let batch = lane.sequences.batch_mut(ticket)?;
         batch.tries += 1;
+        let queued = now.saturating_duration_since(batch.opened);
+        match batch.tries {
+            1 => self.accumulator.memory.meter.sent(batch, queued),
+            _ => self.accumulator.memory.meter.retried(batch),
+        }
+        let (records, bytes, tries) = (batch.count, batch.size(), batch.tries);
+        tracing::trace!(%topic, partition, records, bytes, tries, ?queued, "sending a batch");
         match &batch.content {
             Content::Sealed(sealed) => Some((ticket, Item { topic, partition, records: sealed.bytes() })),
             Content::Open(_) | Content::Gone => None,
@@ -138,7 +157,7 @@ impl Sender {
         let queue = self.nodes.get_mut(&node)?;
         loop {
             let index = queue.ready.pop_front()?;
-            let lane = &mut self.lanes[index as usize];
+            let Some(lane) = self.lanes.find_mut(index) else { continue };
             if lane.listed == Some(node) {
                 lane.listed = None;
                 return Some(index);

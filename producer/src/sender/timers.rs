@@ -1,7 +1,7 @@
 //! [`Timers`]: when to look at which partition again.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// At most one instant for each partition. A partition that is looked at too early asks for another instant; so an
 /// instant is only ever moved forward, and batches that finish in time leave nothing behind.
@@ -9,7 +9,12 @@ use std::time::Instant;
 pub(super) struct Timers {
     due: BTreeSet<(Instant, u32)>,
     at: Vec<Option<Instant>>,
+    hurried_at: Option<Instant>,
 }
+
+/// The least time between two looks at all partitions while memory is short and something is under way that will free
+/// some.
+const HURRY_EVERY: Duration = Duration::from_millis(50);
 
 impl Timers {
     /// Looks at the partition at `at`, or before.
@@ -25,6 +30,21 @@ impl Timers {
         }
         *slot = Some(at);
         self.due.insert((at, index));
+    }
+
+    /// Whether all partitions may be looked at again.
+    pub(super) fn may_hurry(&self, now: Instant) -> bool {
+        self.hurried_at.is_none_or(|at| at + HURRY_EVERY <= now)
+    }
+
+    /// All partitions were looked at.
+    pub(super) fn hurried(&mut self, now: Instant) {
+        self.hurried_at = Some(now);
+    }
+
+    /// When all partitions may be looked at again.
+    pub(super) fn next_hurry(&self, now: Instant) -> Option<Instant> {
+        self.hurried_at.map(|at| at + HURRY_EVERY).filter(|at| *at > now)
     }
 
     /// The next instant.
@@ -44,8 +64,6 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::disallowed_methods, reason = "a test needs some instant to begin with")]
-
-    use std::time::Duration;
 
     use super::*;
 

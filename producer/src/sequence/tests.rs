@@ -329,3 +329,29 @@ fn without_idempotence_failures_go_first_and_nothing_is_numbered() {
     drop(sequences.refused(second));
     assert!(sequences.settle().is_empty() && sequences.is_empty());
 }
+
+#[test]
+fn a_sequence_that_was_kept_goes_on_behind_its_last_number() {
+    let mut sequences = idempotent();
+    assert_eq!(Sequences::new(true, 5).keep(), None, "it has not begun");
+    let (first, ..) = send(&mut sequences, batch(3));
+    sequences.acknowledged(first);
+    let kept = sequences.keep().expect("begun");
+    let mut restored = Sequences::restored(5, kept);
+    let (second, epoch, sequence) = send(&mut restored, batch(2));
+    assert_eq!((epoch, sequence), (0, 3));
+    assert_eq!(restored.next(), Next::Wait, "it has no anchor");
+    restored.acknowledged(second);
+    assert_eq!(restored.next(), Next::New);
+}
+
+#[test]
+fn a_spent_id_is_kept_as_spent() {
+    let mut sequences = idempotent();
+    let (ticket, ..) = send(&mut sequences, batch(1));
+    sequences.spent(ticket);
+    drop(sequences.settle());
+    let mut restored = Sequences::restored(5, sequences.keep().expect("begun"));
+    assert_eq!(restored.next(), Next::NeedsIdentity);
+    assert!(!restored.identify(FIRST) && restored.identify(Identity { producer_id: 8, epoch: 0 }));
+}

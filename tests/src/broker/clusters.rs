@@ -1,54 +1,81 @@
-//! Clusters of a test binary.
+//! Clusters of a test binary, and what differs from Kafka's defaults in them.
 //!
-//! A cluster in a `static` is never dropped; the shell beside each node ends it when the test's process does.
+//! A cluster in a `static` is never dropped; the shell beside each node ends it when the test's process does. A mock
+//! belongs to one test and ends with its runtime.
 
-use std::path::Path;
 use std::sync::LazyLock;
-use std::thread;
+use std::time::Duration;
 
-use xtask::kafka::{Builder, Cluster, DEFAULT_VERSION};
+use ottla_mock::{ClusterOptions, Mock, Release};
+use xtask::kafka::{Builder, Cluster, OLDER_VERSIONS};
 
-static ONE: LazyLock<Cluster> = LazyLock::new(|| start(Cluster::builder()));
-static THREE: LazyLock<Cluster> = LazyLock::new(|| start(Cluster::builder().nodes(3)));
+/// What a real node of every cluster is told, too, by [`xtask::kafka`]: the mock behaves alike.
+const AS_REAL_NODES: [(&str, &str); 6] = [
+    ("auto.create.topics.enable", "false"),
+    ("broker.session.timeout.ms", "2000"),
+    ("group.initial.rebalance.delay.ms", "0"),
+    ("group.min.session.timeout.ms", "1000"),
+    ("offsets.topic.num.partitions", "3"),
+    ("transaction.state.log.num.partitions", "3"),
+];
 
-/// The binary's cluster of one node, of the newest version.
-pub fn one() -> &'static Cluster {
+/// What the newest version is told on top, real or not: members of the new protocol hear of each other promptly.
+const NEWEST: [(&str, &str); 2] =
+    [("group.consumer.heartbeat.interval.ms", "500"), ("group.consumer.min.heartbeat.interval.ms", "500")];
+
+/// Long enough that a leader which dies often has something that no follower has.
+const REPLICATION_LAG: Duration = Duration::from_millis(2);
+
+static ONE: LazyLock<Cluster> = LazyLock::new(|| start(newest()));
+static THREE: LazyLock<Cluster> = LazyLock::new(|| start(newest().nodes(3)));
+static OLDER: [LazyLock<Cluster>; 2] =
+    [LazyLock::new(|| start(older(OLDER_VERSIONS[0]))), LazyLock::new(|| start(older(OLDER_VERSIONS[1])))];
+
+/// The binary's real cluster of one node, of the newest version.
+pub(super) fn one() -> &'static Cluster {
     &ONE
 }
 
-/// The binary's cluster of three nodes, of the newest version. Tests that harm nodes start one of their own.
-pub fn three() -> &'static Cluster {
+/// The binary's real cluster of three nodes, of the newest version.
+pub(super) fn three() -> &'static Cluster {
     &THREE
 }
 
-/// A cluster of one node of `version`.
-pub fn of_version(version: &str) -> Cluster {
-    start(Cluster::builder().version(version))
+/// The binary's real cluster of one node of an older version.
+pub(super) fn of_version(version: &str) -> &'static Cluster {
+    let at = OLDER_VERSIONS.iter().position(|known| *known == version);
+    let at = at.unwrap_or_else(|| panic!("{version} is none of the versions {OLDER_VERSIONS:?}"));
+    &OLDER[at]
 }
 
-/// Starts a cluster; fails the test with the reason when it can't.
-pub fn start(builder: Builder) -> Cluster {
+/// A cluster in memory. Must be called within the test's runtime.
+pub(super) fn mock(brokers: i32, release: Release) -> Mock {
+    let mut options = ClusterOptions::new().brokers(brokers).release(release);
+    for (name, value) in AS_REAL_NODES {
+        options = options.config(name, value);
+    }
+    if release == Release::default() {
+        for (name, value) in NEWEST {
+            options = options.config(name, value);
+        }
+    }
+    if brokers == 3 {
+        options = options
+            .config("default.replication.factor", "3")
+            .config("min.insync.replicas", "2")
+            .replication_lag(REPLICATION_LAG);
+    }
+    Mock::start(options).unwrap_or_else(|error| panic!("no mock: {error}"))
+}
+
+fn newest() -> Builder {
+    NEWEST.iter().fold(Cluster::builder(), |builder, (name, value)| builder.property(*name, *value))
+}
+
+fn older(version: &str) -> Builder {
+    Cluster::builder().version(version)
+}
+
+fn start(builder: Builder) -> Cluster {
     builder.start().unwrap_or_else(|error| panic!("no Kafka: {error}"))
-}
-
-/// Runs `tests/java/<program>.java` with Kafka's own client, on a thread of its own; gives back the lines of its stdout.
-///
-/// The program gets the cluster's bootstrap list as its first argument. Its own deadline is
-/// [`xtask::java::DEADLINE`].
-pub async fn java(cluster: &Cluster, program: &str, args: &[&str]) -> Vec<String> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("java").join(program).with_extension("java");
-    let class_path = match cluster.version() {
-        DEFAULT_VERSION => cluster.class_path().to_owned(),
-        _ => xtask::kafka::class_path(DEFAULT_VERSION).unwrap_or_else(|error| panic!("no jars: {error}")),
-    };
-    let args: Vec<String> =
-        std::iter::once(cluster.bootstrap()).chain(args.iter().map(|arg| (*arg).to_owned())).collect();
-    let (done, finished) = tokio::sync::oneshot::channel();
-    thread::spawn(move || {
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let _ = done.send(xtask::java::run(&class_path, &source, &args));
-    });
-    let output = finished.await.expect("the thread tells how Java ended");
-    let output = output.unwrap_or_else(|error| panic!("{program}.java: {error}"));
-    output.lines().map(str::to_owned).collect()
 }

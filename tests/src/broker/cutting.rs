@@ -3,13 +3,11 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
-use ottla::{Dial, DialFuture, NodeId, TcpDialer};
+use ottla::{Dial, DialFuture, NodeId};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::run::Dice;
@@ -25,23 +23,23 @@ pub enum Fate {
     Write(u64),
 }
 
-/// Dials over TCP, and cuts every connection at the point that its fate names.
+/// Dials with another dialer, and cuts every connection at the point that its fate names.
 pub struct CuttingDialer {
-    tcp: TcpDialer,
+    dialer: Arc<dyn Dial>,
     fates: Mutex<(Dice, FateOf)>,
-    cuts: std::sync::Arc<AtomicU64>,
+    cuts: Arc<AtomicU64>,
 }
 
 type FateOf = Box<dyn Fn(&mut Dice) -> Fate + Send>;
 
 impl CuttingDialer {
     /// Draws each connection's fate with `fate`.
-    pub fn new(dice: Dice, fate: impl Fn(&mut Dice) -> Fate + Send + 'static) -> CuttingDialer {
-        CuttingDialer {
-            tcp: TcpDialer::new(Duration::from_secs(5)),
-            fates: Mutex::new((dice, Box::new(fate))),
-            cuts: Default::default(),
-        }
+    pub fn new(
+        dialer: Arc<dyn Dial>,
+        dice: Dice,
+        fate: impl Fn(&mut Dice) -> Fate + Send + 'static,
+    ) -> CuttingDialer {
+        CuttingDialer { dialer, fates: Mutex::new((dice, Box::new(fate))), cuts: Default::default() }
     }
 
     /// How many connections were cut.
@@ -53,13 +51,13 @@ impl CuttingDialer {
 impl Dial for CuttingDialer {
     fn dial<'a>(&'a self, node: Option<NodeId>, host: &'a str, port: u16) -> DialFuture<'a> {
         Box::pin(async move {
-            let stream = self.tcp.dial(node, host, port).await?;
+            let stream = self.dialer.dial(node, host, port).await?;
             let fate = {
                 let mut fates = self.fates.lock().unwrap_or_else(PoisonError::into_inner);
                 let (dice, fate) = &mut *fates;
                 fate(dice)
             };
-            let cuts = std::sync::Arc::clone(&self.cuts);
+            let cuts = Arc::clone(&self.cuts);
             Ok(Box::new(CutStream { stream: Some(stream), fate, cuts, reader: None }) as Box<_>)
         })
     }
@@ -74,7 +72,7 @@ impl fmt::Debug for CuttingDialer {
 struct CutStream<S> {
     stream: Option<S>,
     fate: Fate,
-    cuts: std::sync::Arc<AtomicU64>,
+    cuts: Arc<AtomicU64>,
     reader: Option<Waker>,
 }
 

@@ -1,85 +1,66 @@
-//! Nodes that fail: the cluster of three in the hands of one test at a time.
+//! Nodes that fail.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ottla::{Kafka, NodeId, Topic, TopicPartition};
+use ottla_mock::{HarmError, Mock};
 use xtask::kafka::{Cluster, KafkaError};
 
-use super::clusters::three;
-use super::run::{options, run_within};
-
-static TURN: RwLock<()> = RwLock::new(());
+use super::nodes::Nodes;
 
 /// How long an election, or catching up, may take: about three seconds on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Runs `test` with [`three`] all to itself; every node runs again afterwards, whatever became of the test. Fails after
-/// `limit`.
-pub fn harm(limit: Duration, test: impl AsyncFnOnce(Kafka, &Harm)) {
-    let turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
-    let harm = Harm { cluster: three(), _turn: turn };
-    run_within(limit, async || {
-        test(Kafka::with_options(options(harm.cluster)).expect("valid options"), &harm).await;
-    });
-}
-
-/// Runs `test` with [`three`] while no test harms its nodes; others may use it as well. Fails after `limit`.
-pub fn peace(limit: Duration, test: impl AsyncFnOnce(Kafka, &'static Cluster)) {
-    let _turn: RwLockReadGuard<'_, ()> = TURN.read().unwrap_or_else(PoisonError::into_inner);
-    let cluster = three();
-    run_within(limit, async || {
-        test(Kafka::with_options(options(cluster)).expect("valid options"), cluster).await
-    });
-}
-
-/// The power over the nodes of [`three`]; dropping it brings all of them back.
+/// The power over a cluster's nodes; dropping it brings all of them back.
 #[derive(Debug)]
 pub struct Harm {
-    cluster: &'static Cluster,
-    _turn: RwLockWriteGuard<'static, ()>,
+    nodes: Nodes,
 }
 
 impl Harm {
-    /// The cluster.
-    pub fn cluster(&self) -> &'static Cluster {
-        self.cluster
+    pub(super) fn new(nodes: Nodes) -> Harm {
+        Harm { nodes }
     }
 
-    /// SIGKILL.
+    /// The cluster.
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// SIGKILL, or what comes closest to it in memory; the same below.
     pub async fn kill(&self, node: NodeId) {
-        self.act(&[node], "kill", Cluster::kill).await;
+        self.act(&[node], "kill", Cluster::kill, Mock::kill_broker).await;
     }
 
     /// SIGSTOP.
     pub async fn pause(&self, node: NodeId) {
-        self.act(&[node], "pause", Cluster::pause).await;
+        self.act(&[node], "pause", Cluster::pause, Mock::pause_broker).await;
     }
 
     /// SIGCONT.
     pub async fn resume(&self, node: NodeId) {
-        self.act(&[node], "resume", Cluster::resume).await;
+        self.act(&[node], "resume", Cluster::resume, Mock::resume_broker).await;
     }
 
     /// Starts a node that was killed, and waits until the others know it.
     pub async fn start(&self, node: NodeId) {
-        self.act(&[node], "start", Cluster::start_node).await;
+        self.act(&[node], "start", Cluster::start_node, Mock::restart_broker).await;
     }
 
     /// SIGTERM, and a start once the process is gone.
     pub async fn restart(&self, node: NodeId) {
-        self.act(&[node], "restart", Cluster::restart).await;
+        self.act(&[node], "restart", Cluster::restart, restart).await;
     }
 
     /// SIGKILL for all nodes.
     pub async fn kill_all(&self) {
-        self.act(&self.cluster.nodes(), "kill", Cluster::kill).await;
+        self.act(&self.nodes.ids(), "kill", Cluster::kill, Mock::kill_broker).await;
     }
 
     /// Starts all nodes, none of which runs.
     pub async fn start_all(&self) {
-        self.act(&self.cluster.nodes(), "start", Cluster::start_node).await;
+        self.act(&self.nodes.ids(), "start", Cluster::start_node, Mock::restart_broker).await;
     }
 
     /// The leader of a partition, as the cluster says now.
@@ -125,28 +106,45 @@ impl Harm {
         }
     }
 
-    /// Does the same to several nodes at once, on threads of their own.
+    /// Does the same to several nodes; real ones at once, on threads of their own.
     async fn act(
         &self,
         nodes: &[NodeId],
         what: &'static str,
-        act: fn(&Cluster, i32) -> Result<(), KafkaError>,
+        real: fn(&Cluster, i32) -> Result<(), KafkaError>,
+        mock: fn(&Mock, i32) -> Result<(), HarmError>,
     ) {
-        let cluster = self.cluster;
-        let acts: Vec<_> = nodes
-            .iter()
-            .map(|&node| (node, tokio::task::spawn_blocking(move || act(cluster, node))))
-            .collect();
-        for (node, act) in acts {
-            let done = act.await.expect("the thread does not panic");
-            done.unwrap_or_else(|error| panic!("cannot {what} node {node}: {error}"));
+        match &self.nodes {
+            Nodes::Real(cluster) => {
+                let cluster: &'static Cluster = cluster;
+                let acts: Vec<_> = nodes
+                    .iter()
+                    .map(|&node| (node, tokio::task::spawn_blocking(move || real(cluster, node))))
+                    .collect();
+                for (node, act) in acts {
+                    let done = act.await.expect("the thread does not panic");
+                    done.unwrap_or_else(|error| panic!("cannot {what} node {node}: {error}"));
+                }
+            }
+            Nodes::MockByTcp(cluster) | Nodes::MockByPipes(cluster) => {
+                for &node in nodes {
+                    mock(cluster, node).unwrap_or_else(|error| panic!("cannot {what} node {node}: {error}"));
+                }
+            }
         }
     }
 }
 
+/// As SIGTERM and a start do.
+fn restart(mock: &Mock, node: NodeId) -> Result<(), HarmError> {
+    mock.stop_broker(node)?;
+    mock.restart_broker(node)
+}
+
 impl Drop for Harm {
     fn drop(&mut self) {
-        let cluster = self.cluster;
+        // A mock ends with its test.
+        let Nodes::Real(cluster) = self.nodes else { return };
         thread::scope(|scope| {
             for node in cluster.nodes() {
                 scope.spawn(move || {

@@ -1,4 +1,4 @@
-//! The log as it is: its ends, everything in it, and its batches on disk.
+//! The log as it is: its ends, and everything in it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,10 +7,8 @@ use ottla::consumer::{Record, Start};
 use ottla::protocol::messages::list_offsets::{
     LATEST_TIMESTAMP, ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
-use ottla::protocol::records::{Batches, RecordBatch};
 use ottla::{Consumer, ConsumerOptions, Kafka, TopicPartition};
 use ottla_client::{Purpose, Target};
-use xtask::kafka::Cluster;
 
 use super::run::DEADLINE;
 
@@ -117,16 +115,6 @@ pub async fn read(consumer: &mut Consumer, count: usize) -> Vec<Record> {
     }
     assert_eq!(found.len(), count, "more came than was written");
     found
-}
-
-/// The batches in the first segment of a partition's log on a node's disk.
-pub fn batches_on_disk(cluster: &Cluster, node: i32, topic: &str, partition: i32) -> Vec<RecordBatch> {
-    let folder = cluster.folder().join(format!("node-{node}/data/{topic}-{partition}"));
-    let segment = folder.join("00000000000000000000.log");
-    let bytes = std::fs::read(&segment).unwrap_or_else(|error| panic!("{}: {error}", segment.display()));
-    Batches::new(bytes.into())
-        .collect::<Result<_, _>>()
-        .unwrap_or_else(|error| panic!("{}: {error}", segment.display()))
 }
 
 fn partition_of(topic: &str, partition: i32) -> TopicPartition {

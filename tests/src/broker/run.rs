@@ -1,22 +1,13 @@
-//! Running a test's body: runtime, handle, deadline, names, chance.
+//! Running a test's body: runtime, deadline, names, chance.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ottla::{ClientOptions, Kafka, NewTopic};
-use xtask::kafka::Cluster;
+use ottla::{Kafka, NewTopic};
 
 /// How long a test, or one wait in it, may take: far more than any needs, so that only what hangs meets it.
 pub const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Runs `test` on a runtime of its own with a handle for `cluster`; fails after [`DEADLINE`].
-///
-/// `RUST_LOG` in the environment shows what the crates log.
-pub fn on(cluster: &Cluster, test: impl AsyncFnOnce(Kafka)) {
-    let options = options(cluster);
-    run(async || test(Kafka::with_options(options).expect("valid options")).await);
-}
 
 /// Runs `test` on a runtime of its own; fails after [`DEADLINE`].
 pub fn run(test: impl AsyncFnOnce()) {
@@ -24,7 +15,9 @@ pub fn run(test: impl AsyncFnOnce()) {
 }
 
 /// Runs `test` on a runtime of its own; fails after `limit`.
-pub fn run_within(limit: Duration, test: impl AsyncFnOnce()) {
+///
+/// `RUST_LOG` in the environment shows what the crates log.
+pub(super) fn run_within(limit: Duration, test: impl AsyncFnOnce()) {
     static LOG: Once = Once::new();
     LOG.call_once(|| {
         if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_default_env() {
@@ -39,11 +32,6 @@ pub fn run_within(limit: Duration, test: impl AsyncFnOnce()) {
     runtime.block_on(within(limit, "the test", test()));
     // What a test left behind must not keep the next from starting.
     runtime.shutdown_background();
-}
-
-/// Options for `cluster`, the others at their defaults.
-pub fn options(cluster: &Cluster) -> ClientOptions {
-    ClientOptions::default().bootstrap_servers(cluster.bootstrap())
 }
 
 /// Awaits `future`; fails the test when it takes longer than `limit`.

@@ -39,7 +39,6 @@ const NOT_OFFERED: &[(&str, &str)] = &[
     ("value.serializer", "Java classes"),
     ("key.deserializer", "Java classes"),
     ("value.deserializer", "Java classes"),
-    ("partitioner.class", "Java classes"),
     ("interceptor.classes", "Java classes"),
     ("config.providers", "Java classes"),
     ("security.providers", "Java classes"),
@@ -67,9 +66,6 @@ const NOT_OFFERED: &[(&str, &str)] = &[
     // Not yet: single wishes.
     ("send.buffer.bytes", "sockets keep the system's buffers"),
     ("receive.buffer.bytes", "sockets keep the system's buffers"),
-    ("metadata.max.idle.ms", "single options, not yet"),
-    ("partitioner.adaptive.partitioning.enable", "single options, not yet"),
-    ("partitioner.availability.timeout.ms", "single options, not yet"),
     ("exclude.internal.topics", "single options, not yet"),
 ];
 
@@ -161,6 +157,8 @@ fn fits(kafkas: &str, ours: &str) -> bool {
         "LIST" => ours.starts_with("list of "),
         "STRING" => ours == "string" || ours.starts_with('`'),
         "PASSWORD" => ours == "string",
+        // Where Java loads a class, names choose.
+        "CLASS" => ours.starts_with('`'),
         _ => false,
     }
 }

@@ -21,7 +21,7 @@ pub(super) const ALL: &[Step] = &[
     Step { name: "features", what: "every feature on its own", slow: false, run: features },
     Step { name: "conformance", what: "Kafka's schemas and bytes", slow: false, run: conformance_gate },
     Step { name: "fuzz", what: "fuzz targets, seconds each", slow: true, run: fuzz::smoke },
-    Step { name: "brokers", what: "real Kafka clusters", slow: true, run: brokers },
+    Step { name: "brokers", what: "real Kafka, and its Java client on the mock", slow: true, run: brokers },
     Step { name: "no-c", what: "a build from nothing without a C compiler", slow: true, run: no_c },
 ];
 
@@ -79,8 +79,8 @@ fn features() -> Result<(), String> {
     succeed(&mut cargo(&["check", "--package", "ottla-mock", "--no-default-features"]))?;
     let check = ["check", "--package", "ottla", "--no-default-features"];
     succeed(&mut cargo(&check))?;
-    for codec in ["gzip", "snappy", "lz4", "zstd", "zstd-simd"] {
-        succeed(cargo(&check).args(["--features", codec]))?;
+    for feature in ["gzip", "snappy", "lz4", "zstd", "zstd-simd", "json", "metrics", "mock"] {
+        succeed(cargo(&check).args(["--features", feature]))?;
     }
     Ok(())
 }

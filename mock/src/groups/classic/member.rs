@@ -101,7 +101,7 @@ impl Member {
             client_id: self.client_id.clone(),
             client_host: self.client_host.clone(),
             member_metadata: protocol.and_then(|name| self.metadata(name)).unwrap_or_default(),
-            member_assignment: protocol.map(|_| self.assignment.clone()).unwrap_or_default(),
+            member_assignment: self.assignment.clone(),
             ..Default::default()
         }
     }

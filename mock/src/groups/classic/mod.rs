@@ -30,7 +30,7 @@ mod member;
 mod rebalance;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::join_group::JoinGroupRequestProtocol;
@@ -86,6 +86,8 @@ pub(super) struct ClassicGroup {
     pending_joins: BTreeSet<String>,
     /// Members of this generation that have not synced yet.
     pending_syncs: BTreeSet<String>,
+    /// When it lost its last member.
+    empty_since: Option<Instant>,
     /// What the log holds.
     saved: Saved,
 }
@@ -115,6 +117,7 @@ impl ClassicGroup {
             statics: BTreeMap::new(),
             pending_joins: BTreeSet::new(),
             pending_syncs: BTreeSet::new(),
+            empty_since: None,
             saved: Saved::default(),
         }
     }
@@ -131,6 +134,15 @@ impl ClassicGroup {
         group.protocol = group.select_protocol();
         group.save();
         group
+    }
+
+    /// Since when an offset's retention runs; `None` while members need it.
+    pub(super) fn offsets_kept_since(&self, topic: &str, committed_at: Instant) -> Option<Instant> {
+        match self.state {
+            State::Empty => Some(self.empty_since.unwrap_or(committed_at)),
+            State::Stable if self.is_consumers() => (!self.is_subscribed_to(topic)).then_some(committed_at),
+            _ => None,
+        }
     }
 
     /// Whether it holds nothing but offsets.
@@ -281,6 +293,7 @@ impl ClassicGroup {
             statics: members.values().filter_map(statics).collect(),
             members,
             saved: self.saved.clone(),
+            empty_since: self.empty_since,
             ..ClassicGroup::new(&self.id)
         };
         for member_id in self.members.keys() {

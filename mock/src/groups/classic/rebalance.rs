@@ -87,6 +87,7 @@ impl ClassicGroup {
         self.initial = false;
         if self.members.is_empty() {
             self.state = State::Empty;
+            self.empty_since = Some(cx.now);
             self.save();
             return;
         }

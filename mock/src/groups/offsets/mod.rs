@@ -11,6 +11,7 @@
 mod requests;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::uuid::Uuid;
@@ -28,6 +29,8 @@ pub(crate) struct Committed {
     pub(crate) metadata: String,
     /// The topic's id, where the commit named it; zero fits any topic of the name.
     pub(crate) topic_id: Uuid,
+    /// When it was committed.
+    at: Instant,
     /// How many commits came before it.
     order: u64,
 }
@@ -134,6 +137,32 @@ impl Offsets {
         self.groups.remove(group);
         self.pending.values_mut().for_each(|groups| drop(groups.remove(group)));
         self.prune();
+    }
+
+    /// Whether there is anything that could expire.
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.pending.is_empty()
+    }
+
+    /// The groups that have committed something.
+    pub(super) fn group_ids(&self) -> impl Iterator<Item = &String> {
+        self.groups.keys()
+    }
+
+    /// Forgets those offsets of a group that are `is_old`, unless a transaction may still change them; says whether none
+    /// are left.
+    pub(super) fn expire(&mut self, group: &str, is_old: impl Fn(&str, Instant) -> bool) -> bool {
+        let old: Vec<(String, i32)> = self
+            .all(group)
+            .flat_map(|(topic, partitions)| {
+                partitions.iter().map(move |(index, known)| (topic, *index, known.at))
+            })
+            .filter(|(topic, index, at)| is_old(topic, *at) && !self.is_pending(group, topic, *index))
+            .map(|(topic, index, _)| (topic.clone(), index))
+            .collect();
+        old.iter().for_each(|(topic, index)| self.remove(group, topic, *index));
+        let has_pending = self.pending.values().any(|groups| groups.contains_key(group));
+        !self.groups.contains_key(group) && !has_pending
     }
 
     /// Forgets what all groups have committed for a topic that is gone.

@@ -1,5 +1,7 @@
 //! The RPCs about offsets, once it is clear whose they are.
 
+use std::time::Instant;
+
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitResponse, OffsetCommitResponsePartition,
@@ -33,6 +35,7 @@ impl Offsets {
     /// Commits all partitions that exist, or none of them where the group refuses one.
     pub(in crate::groups) fn commit(
         &mut self,
+        now: Instant,
         store: Store<'_>,
         request: &OffsetCommitRequest,
         version: i16,
@@ -56,7 +59,7 @@ impl Offsets {
                     }
                     (Ok((name, id)), Ok(check)) => {
                         check.partition(id, index)?;
-                        accepted.push((name.to_owned(), index, committed(partition, id)));
+                        accepted.push((name.to_owned(), index, committed(now, partition, id)));
                         ErrorCode::NONE
                     }
                 };
@@ -83,6 +86,7 @@ impl Offsets {
     /// Commits as a part of a transaction.
     pub(in crate::groups) fn commit_pending(
         &mut self,
+        now: Instant,
         store: Store<'_>,
         request: &TxnOffsetCommitRequest,
         check: &Result<CommitCheck<'_>, ErrorCode>,
@@ -102,7 +106,7 @@ impl Offsets {
                     }
                     Ok(check) => {
                         check.partition(id, index).map_err(|_| ErrorCode::ILLEGAL_GENERATION)?;
-                        accepted.push((&topic.name, index, committed_in_transaction(partition)));
+                        accepted.push((&topic.name, index, committed_in_transaction(now, partition)));
                         ErrorCode::NONE
                     }
                 };
@@ -246,22 +250,24 @@ fn find<'a>(topics: &'a Topics, version: i16, name: &'a str, id: Uuid) -> Result
     topics.by_name(name).map(|facts| (name, facts.id)).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
 }
 
-fn committed(partition: &OffsetCommitRequestPartition, topic_id: Uuid) -> Committed {
+fn committed(now: Instant, partition: &OffsetCommitRequestPartition, topic_id: Uuid) -> Committed {
     Committed {
         offset: partition.committed_offset,
         leader_epoch: partition.committed_leader_epoch.max(-1),
         metadata: partition.committed_metadata.clone().unwrap_or_default(),
         topic_id,
+        at: now,
         order: 0,
     }
 }
 
-fn committed_in_transaction(partition: &TxnOffsetCommitRequestPartition) -> Committed {
+fn committed_in_transaction(now: Instant, partition: &TxnOffsetCommitRequestPartition) -> Committed {
     Committed {
         offset: partition.committed_offset,
         leader_epoch: partition.committed_leader_epoch.max(-1),
         metadata: partition.committed_metadata.clone().unwrap_or_default(),
         topic_id: Uuid::ZERO,
+        at: now,
         order: 0,
     }
 }

@@ -355,3 +355,38 @@ fn offsets_stay_when_an_empty_group_changes_its_kind() {
     assert_eq!(super::assigned(&entered), Some(claims(&[("a", &[0, 1, 2, 3])])));
     assert_eq!(script.offset(), 7);
 }
+
+const DAY: u64 = 24 * 60 * 60;
+
+#[test]
+fn offsets_of_a_group_that_nobody_joined_expire_by_their_commit_and_the_group_goes_with_them() {
+    let mut script = script();
+    script.commit(9, &by("", -1, 7));
+    script.seconds(4 * DAY);
+    script.commit(9, &at("", -1, "a", 1, 8));
+    script.seconds(3 * DAY + 600);
+    assert_eq!(script.offset(), -1);
+    assert_eq!(script.state(), "Empty");
+    script.seconds(4 * DAY + 600);
+    assert_eq!(script.groups.list(&Default::default()), []);
+}
+
+#[test]
+fn offsets_expire_by_when_the_last_member_left_and_never_before() {
+    let hour = 60 * 60;
+    let offsets_retention = std::time::Duration::from_secs(hour);
+    let mut script = Script::new(GroupOptions { offsets_retention, ..GroupOptions::default() });
+    let (ids, generation) = script.stable(1);
+    script.commit(8, &by(&ids[0], generation, 7));
+    for _ in 0..2 * hour / 8 {
+        script.seconds(8);
+        assert_eq!(script.beat(&ids[0], generation), ErrorCode::NONE);
+    }
+    assert_eq!(script.offset(), 7);
+    script.leave(&[(&ids[0], None)]);
+    script.seconds(hour - 1);
+    assert_eq!(script.offset(), 7);
+    script.seconds(601);
+    assert_eq!(script.offset(), -1);
+    assert_eq!(script.groups.list(&Default::default()), []);
+}

@@ -16,6 +16,8 @@ fn a_read_begins_with_the_batch_of_its_offset_and_is_cut_at_its_limit() {
     let read = |from, max_bytes, min_one| {
         let slice = log.read(from, max_bytes, min_one, Isolation::HighWatermark).unwrap();
         assert_eq!(slice.aborted, None);
+        let readable = log.readable(from, max_bytes, min_one, Isolation::HighWatermark);
+        assert_eq!(readable, Ok(slice.records.len()));
         (slice.records.to_vec(), slice.next_offset)
     };
     assert_eq!(read(0, usize::MAX, false), (all.clone(), 10));

@@ -72,12 +72,13 @@ fn a_predecessors_transaction_is_aborted_first() {
     assert_eq!(script.init("a"), Err(ErrorCode::CONCURRENT_TRANSACTIONS));
     assert_eq!(script.init("a"), Err(ErrorCode::CONCURRENT_TRANSACTIONS), "while the marker is not written");
     let marker = script.marker();
-    assert_eq!((marker.producer_id, marker.producer_epoch, marker.commit), (0, 2, false));
+    assert_eq!((marker.producer_id, marker.producer_epoch, marker.commit), (0, 1, false));
     assert_eq!((marker.transaction_version, &marker.targets), (2, &vec![target(1)]));
-    assert_eq!(script.end("a", first, true), Err(ErrorCode::PRODUCER_FENCED));
+    assert_eq!(script.end("a", first, true), Err(ErrorCode::INVALID_TXN_STATE));
     script.wrote(&marker);
     assert_eq!(script.state("a"), Some(State::CompleteAbort));
-    assert_eq!(script.init("a"), Ok((0, 3)));
+    assert_eq!(script.init("a"), Ok((0, 2)));
+    assert_eq!(script.end("a", first, true), Err(ErrorCode::PRODUCER_FENCED));
     assert_eq!(script.init_as(5, "a", first), Err(ErrorCode::PRODUCER_FENCED));
 }
 

@@ -106,7 +106,7 @@ fn brokers_ask_for_several_transactions_at_once_and_may_only_check() {
         transactions: vec![transaction("a", a, true, &[1, 2, 9]), transaction("b", b, false, &[3])],
         ..Default::default()
     };
-    for (version, missing) in [(4, ErrorCode::INVALID_TXN_STATE), (5, ErrorCode::TRANSACTION_ABORTABLE)] {
+    for version in [4, 5] {
         let answer = script.coordinator.handle_add_partitions(script.now, version, &request, exists);
         let codes: Vec<(String, Vec<ErrorCode>)> = answer
             .results_by_transaction
@@ -116,7 +116,7 @@ fn brokers_ask_for_several_transactions_at_once_and_may_only_check() {
                 (result.transactional_id, partitions.iter().map(|p| p.partition_error_code).collect())
             })
             .collect();
-        let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+        let (missing, unknown) = (ErrorCode::TRANSACTION_ABORTABLE, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
         let expected =
             [("a".to_owned(), vec![ErrorCode::NONE, missing, unknown]), ("b".to_owned(), OK.to_vec())];
         assert_eq!(codes, expected);

@@ -189,3 +189,154 @@ async fn sends_dropped_at_random_polls_are_accepted_wholly_or_not_at_all() {
         assert!(!accepted[0].is_empty());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn later_records_do_not_prolong_a_flush() {
+    let cluster = Cluster::new(&[1, 2]);
+    let mut requests = 0;
+    cluster.on_produce(move |_, _| {
+        requests += 1;
+        (requests > 2).then_some(Answer::Nothing)
+    });
+    let options = ProducerOptions::new().linger(MS(10_000)).delivery_timeout(MS(60_000));
+    let producer = Producer::new(cluster.client(), options).unwrap();
+    let mut before = send_all(&producer, 0, 0..5).await;
+    before.extend(send_all(&producer, 1, 5..9).await);
+    let flush = producer.flush();
+    let mut flush = pin!(flush);
+    assert!(futures_util::poll!(&mut flush).is_pending());
+    // Once the task has seen the flush, what comes is not part of it.
+    tokio::task::yield_now().await;
+    let mut after = send_all(&producer, 0, 9..12).await;
+    after.extend(send_all(&producer, 1, 12..15).await);
+    let start = tokio::time::Instant::now();
+    flush.await.unwrap();
+    assert!(start.elapsed() < MS(100), "{:?}", start.elapsed());
+    assert!(before.iter_mut().all(|delivery| matches!(delivery.outcome(), Some(Ok(_)))));
+    assert!(after.iter_mut().all(|delivery| delivery.outcome().is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn giving_up_fails_what_is_under_way_and_the_producer_goes_on() {
+    let cluster = Cluster::new(&[1]);
+    let mut requests = 0;
+    cluster.on_produce(move |state, received| {
+        requests += 1;
+        (requests == 1).then(|| {
+            state.take(received);
+            Answer::Nothing
+        })
+    });
+    let options = ProducerOptions::new().request_timeout(MS(1_000)).delivery_timeout(MS(5_000));
+    let producer = Producer::new(cluster.client(), options).unwrap();
+    let sent = send(&producer, 0, 1).await;
+    tokio::time::sleep(MS(50)).await;
+    let open = send(&producer, 0, 2).await;
+    let start = tokio::time::Instant::now();
+    producer.abort().await.unwrap();
+    let (sent, open) = (sent.await.unwrap_err(), open.await.unwrap_err());
+    assert!(start.elapsed() < MS(10));
+    assert_eq!((sent.kind(), sent.possibly_written()), (ErrorKind::Aborted, true));
+    assert_eq!((open.kind(), open.possibly_written()), (ErrorKind::Aborted, false));
+    assert!(!open.is_fatal());
+    send(&producer, 0, 3).await.await.unwrap();
+    assert_eq!(cluster.log(0), [1, 3]);
+    producer.flush().await.unwrap();
+    producer.close(MS(1_000)).await.unwrap();
+    assert_eq!(producer.abort().await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_with_no_time_fails_everything_at_once() {
+    let cluster = Cluster::new(&[1]);
+    let producer = Producer::new(cluster.client(), ProducerOptions::new().linger(MS(10_000))).unwrap();
+    let delivery = send(&producer, 0, 1).await;
+    let start = tokio::time::Instant::now();
+    assert_eq!(producer.close(Duration::ZERO).await.unwrap_err().kind(), ErrorKind::Timeout);
+    let error = delivery.await.unwrap_err();
+    assert_eq!((error.kind(), error.possibly_written()), (ErrorKind::Closed, false));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[test]
+fn dropping_the_last_handle_on_a_multi_thread_runtime_neither_blocks_nor_loses() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let cluster = Cluster::new(&[1, 2]);
+        // No answer before the handles are gone.
+        let (gone, held) = std::sync::mpsc::channel::<()>();
+        let held = std::sync::Mutex::new(held);
+        cluster.on_produce(move |_, _| {
+            let _ = held.lock().unwrap().recv();
+            None
+        });
+        let producer = Producer::new(cluster.client(), ProducerOptions::new().linger(MS(60_000))).unwrap();
+        let deliveries = send_all(&producer, 0, 0..10).await;
+        let clones: Vec<_> = (0..4).map(|_| producer.clone()).collect();
+        drop(producer);
+        for clone in clones {
+            tokio::spawn(async move { drop(clone) }).await.unwrap();
+        }
+        drop(gone);
+        assert!(join_all(deliveries).await.iter().all(Result::is_ok));
+        assert_eq!(cluster.log(0), (0..10).collect::<Vec<_>>());
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_records_wait_for_room_and_those_with_a_delivery_are_the_accepted_ones() {
+    let cluster = Cluster::new(&[1, 2]);
+    let options = ProducerOptions::new().buffer_memory(3_000usize).batch_size(400usize);
+    let producer = Producer::new(cluster.client(), options).unwrap();
+    let values: Vec<_> = (0..2_000u32).map(|value| [&value.to_be_bytes()[..], &[0; 60]].concat()).collect();
+    let records: Vec<_> = values
+        .iter()
+        .enumerate()
+        .map(|(at, value)| Record::new("t").partition((at / 50 % 2) as i32).value(value))
+        .collect();
+    let mut random = fastrand::Rng::with_seed(9);
+    let (mut deliveries, mut dropped) = (Vec::new(), 0);
+    while deliveries.len() < records.len() {
+        let sending = producer.send_all(&records[deliveries.len()..], &mut deliveries);
+        match poll_at_most(sending, random.usize(1..4)).await {
+            Some(sent) => sent.unwrap(),
+            None => {
+                dropped += 1;
+                tokio::time::sleep(MS(1)).await;
+            }
+        }
+    }
+    assert!(dropped > 10);
+    assert!(join_all(deliveries).await.iter().all(Result::is_ok));
+    let expected = |partition: u32| (0..2_000).filter(|at| at / 50 % 2 == partition).collect::<Vec<_>>();
+    assert_eq!([cluster.log(0), cluster.log(1)], [expected(0), expected(1)]);
+
+    let too_large = vec![0; 4_000];
+    let mixed = [records[0], Record::new("t").value(&too_large), records[1]];
+    let mut deliveries = Vec::new();
+    let error = producer.send_all(&mixed, &mut deliveries).await.unwrap_err();
+    assert_eq!((error.kind(), deliveries.len()), (ErrorKind::RecordTooLarge, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partitioners_mistake_fails_its_record_alone() {
+    struct Beyond;
+    impl Partitioner for Beyond {
+        fn partition(&self, record: &Record<'_>, topic: &Partitions) -> Choice {
+            match record.key_bytes() {
+                Some(_) => Choice::Partition(topic.count() as i32),
+                None => Choice::Sticky,
+            }
+        }
+    }
+    let cluster = Cluster::new(&[1]);
+    let options = ProducerOptions::new().partitioner(PartitionerClass::custom(Beyond));
+    let producer = Producer::new(cluster.client(), options).unwrap();
+    let error = producer.send(Record::new("t").key("k")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidState);
+    assert!(error.to_string().contains("chose partition 1 of topic t, which has 1"), "{error}");
+    let refused = producer.try_send(Record::new("t").key("k")).unwrap_err();
+    assert_eq!(refused.error.kind(), ErrorKind::InvalidState);
+    producer.send(Record::new("t").value(&7u32.to_be_bytes())).await.unwrap().await.unwrap();
+    assert_eq!(cluster.log(0), [7]);
+}

@@ -7,6 +7,10 @@
 
 mod cluster;
 mod life;
+mod mock;
+mod observers;
+mod tracing;
+mod typed;
 
 use std::time::Duration;
 
@@ -16,7 +20,10 @@ use ottla_client::test_support::Answer;
 use ottla_protocol::error_code::ErrorCode;
 
 use self::cluster::{Cluster, refuse};
-use crate::{Acks, CompressionType, Delivery, Producer, ProducerOptions, Record};
+use crate::{
+    Acks, Choice, CompressionType, Delivery, Partitioner, PartitionerClass, Partitions, Producer,
+    ProducerOptions, Record,
+};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 

@@ -16,7 +16,9 @@ use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::records::Batches;
 
 use super::*;
+use crate::accumulator::Attempt;
 use crate::completion::{Delivered, Delivery};
+use crate::partitioner::PartitionerClass;
 use crate::record::Record;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -40,10 +42,14 @@ impl Bench {
             delivery_timeout: MS(2_000),
             retries: u32::MAX,
             backoff: Backoff::new(MS(10), MS(40)).with_shape(2.0, 0.0),
+            adaptive: true,
+            availability: Duration::ZERO,
+            max_idle: MS(300_000),
         };
         change(&mut rules);
-        let accumulator = Arc::new(Accumulator::new(batch_size, 1 << 20, 1 << 20, false));
-        accumulator.update_topic(&"t".into(), partitions, (0..partitions as u32).collect());
+        let accumulator =
+            Arc::new(Accumulator::new(batch_size, 1 << 20, 1 << 20, PartitionerClass::Default, false));
+        accumulator.update_topic(&"t".into(), vec![Some(1); partitions]);
         let start = Instant::now();
         let mut sender = Sender::new(rules, Arc::clone(&accumulator), Compressor::none());
         sender.identified(Identity { producer_id: 7, epoch: 0 }, start);
@@ -52,7 +58,10 @@ impl Bench {
 
     fn send(&self, partition: i32, value: &[u8]) -> Delivery {
         let record = Record::new("t").partition(partition).value(value);
-        self.accumulator.append(&record, 1, &mut None, || self.now, || 0).expect("room").delivery
+        self.accumulator
+            .append(&record, 1, &mut Attempt::default(), || self.now, || 0)
+            .expect("room")
+            .delivery
     }
 
     fn at(&mut self, ms: u64) {
@@ -293,7 +302,7 @@ fn a_flush_sends_what_is_open_and_later_records_stay_out_of_it() {
     let mut bench = Bench::new(1, 1_000, |_| {});
     let _before: Vec<_> = (0..3).map(|_| bench.send(0, b"before")).collect();
     bench.absorb();
-    let waiting = bench.sender.flush(bench.now, |_, _| Some(1));
+    let waiting = bench.sender.flush(bench.now, bench.now, |_, _| Some(1));
     assert_eq!(waiting.len(), 1);
     let _after = bench.send(0, b"after");
     let (id, items) = bench.plan().expect("no linger");
@@ -301,6 +310,27 @@ fn a_flush_sends_what_is_open_and_later_records_stay_out_of_it() {
     bench.answer(id, ErrorCode::NONE);
     assert!(waiting[0].is_told());
     assert!(bench.plan().is_none(), "the later record lingers");
+}
+
+#[test]
+fn a_flush_leaves_alone_what_was_opened_after_it_was_asked_for() {
+    let mut bench = Bench::new(2, 200, |rules| rules.linger = MS(1_000));
+    let _before: Vec<_> = (0..2).map(|_| bench.send(0, &[0; 100])).collect();
+    let asked = bench.now;
+    bench.at(1);
+    let _after = [bench.send(0, &[0; 100]), bench.send(0, &[0; 100]), bench.send(1, b"after")];
+    bench.absorb();
+    let waiting = bench.sender.flush(asked, bench.now, |_, _| Some(1));
+    assert_eq!(waiting.len(), 2, "the full batch and the open one of that time");
+    for _ in 0..2 {
+        let (id, items) = bench.plan().expect("no linger");
+        assert_eq!(items, [(0, 1)]);
+        bench.answer(id, ErrorCode::NONE);
+    }
+    assert!(waiting.iter().all(|batch| batch.is_told()));
+    let (_, items) = bench.plan().expect("full in the meantime");
+    assert_eq!(items, [(0, 1)]);
+    assert!(bench.plan().is_none(), "the rest lingers");
 }
 
 #[test]
@@ -336,4 +366,275 @@ fn records_at_fault_are_told_apart_and_the_rest_of_the_partition_goes_on() {
     let _next = bench.send(0, b"v");
     bench.at(10);
     assert!(bench.plan().is_some());
+}
+
+/// A batch's partition, epoch and first sequence number.
+type Number = (i32, i16, i32);
+
+fn numbers(planned: &plan::Planned) -> Vec<Number> {
+    let number = |item: &Item| {
+        let batch = Batches::new(item.records.clone()).next().expect("a batch").expect("whole");
+        (item.partition, batch.header().producer_epoch, batch.header().base_sequence)
+    };
+    planned.items.iter().map(number).collect()
+}
+
+impl Bench {
+    fn plan_numbers(&mut self) -> Option<(RequestId, Vec<Number>)> {
+        self.absorb();
+        let planned = self.sender.plan(1, self.now)?;
+        Some((planned.id, numbers(&planned)))
+    }
+
+    /// Answers a request with a code for each of its batches.
+    fn answer_each(&mut self, id: RequestId, codes: &[ErrorCode]) {
+        let said = |at: usize| {
+            let code = codes[at];
+            Answer::Said(Said { code, base_offset: Some(100).filter(|_| code.is_ok()), ..Said::default() })
+        };
+        self.sender.answered(id, said, Duration::ZERO, self.now, 0.5);
+    }
+
+    /// Two partitions with a batch acknowledged in each, so that more may be in flight, and one more request with both.
+    fn two_under_way(&mut self) -> (RequestId, [Delivery; 2]) {
+        let _first = [self.send(0, b"first"), self.send(1, b"first")];
+        self.at(5);
+        let (id, _) = self.plan_numbers().expect("due");
+        self.answer(id, ErrorCode::NONE);
+        let sent = [self.send(0, b"second"), self.send(1, b"second")];
+        self.at(10);
+        let (id, numbers) = self.plan_numbers().expect("due");
+        assert_eq!(numbers, [(0, 0, 1), (1, 0, 1)]);
+        (id, sent)
+    }
+}
+
+#[test]
+fn one_partitions_fatal_answer_leaves_the_other_of_the_same_request_alone() {
+    for code in
+        [ErrorCode::TOPIC_AUTHORIZATION_FAILED, ErrorCode::INVALID_RECORD, ErrorCode::INVALID_TIMESTAMP]
+    {
+        let mut bench = Bench::new(2, 200, |_| {});
+        let (id, [mut refused, mut written]) = bench.two_under_way();
+        bench.answer_each(id, &[code, ErrorCode::NONE]);
+        let error = failure(&mut refused);
+        assert_eq!((error.code(), error.possibly_written(), error.tries()), (Some(code), false, 1));
+        assert!(written.outcome().expect("told").is_ok());
+        assert!(bench.sender.fatal().is_none());
+        let _next = [bench.send(0, b"third"), bench.send(1, b"third")];
+        bench.at(20);
+        let (_, numbers) = bench.plan_numbers().expect("both go on");
+        assert_eq!(numbers, [(0, 1, 0), (1, 0, 2)], "the gap raised the epoch of its partition only");
+    }
+}
+
+#[test]
+fn a_partition_whose_log_lost_the_producer_begins_anew_and_the_other_goes_on() {
+    for code in [ErrorCode::UNKNOWN_PRODUCER_ID, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER] {
+        let mut bench = Bench::new(2, 200, |_| {});
+        let (id, [mut repeated, mut written]) = bench.two_under_way();
+        bench.answer_each(id, &[code, ErrorCode::NONE]);
+        assert!(repeated.outcome().is_none() && written.outcome().expect("told").is_ok());
+        let _next = bench.send(1, b"third");
+        bench.at(15);
+        assert_eq!(bench.plan_numbers().expect("undisturbed").1, [(1, 0, 2)]);
+        bench.at(30);
+        let (id, numbers) = bench.plan_numbers().expect("after the pause");
+        assert_eq!(numbers, [(0, 1, 0)], "the same record under a new epoch");
+        bench.answer(id, ErrorCode::NONE);
+        assert!(repeated.outcome().expect("told").is_ok());
+    }
+}
+
+#[test]
+fn a_spent_epoch_asks_for_a_new_id_which_only_its_partition_takes() {
+    let mut bench = Bench::new(2, 200, |_| {});
+    let (id, [mut repeated, mut written]) = bench.two_under_way();
+    bench.answer_each(id, &[ErrorCode::INVALID_PRODUCER_EPOCH, ErrorCode::NONE]);
+    assert!(repeated.outcome().is_none() && written.outcome().expect("told").is_ok());
+    bench.at(30);
+    assert!(bench.plan_numbers().is_none() && bench.sender.wants_identity());
+    let _next = bench.send(1, b"third");
+    bench.at(40);
+    assert_eq!(bench.plan_numbers().expect("it needs no other id").1, [(1, 0, 2)]);
+    bench.sender.identified(Identity { producer_id: 8, epoch: 0 }, bench.now);
+    let (id, numbers) = bench.plan_numbers().expect("identified");
+    assert_eq!(numbers, [(0, 0, 0)]);
+    bench.answer(id, ErrorCode::NONE);
+    assert!(repeated.outcome().expect("told").is_ok());
+}
+
+#[test]
+fn without_idempotence_what_is_refused_stays_so_and_nothing_waits_for_it() {
+    for code in [ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, ErrorCode::INVALID_RECORD] {
+        let mut bench = Bench::new(1, 200, |rules| (rules.idempotent, rules.max_in_flight) = (false, 2));
+        let mut sent: Vec<_> = (0..3).map(|_| bench.send(0, &[0; 100])).collect();
+        bench.at(5);
+        let (first, _) = bench.plan_numbers().expect("one");
+        let (second, numbers) = bench.plan_numbers().expect("two at once, without an anchor");
+        assert_eq!(numbers, [(0, -1, -1)]);
+        bench.answer(first, code);
+        assert_eq!(failure(&mut sent[0]).code(), Some(code));
+        assert!(bench.plan().is_some(), "the third takes its place");
+        bench.answer(second, ErrorCode::NONE);
+        assert!(sent[1].outcome().expect("told").is_ok());
+    }
+}
+
+#[test]
+fn giving_up_fails_all_at_once_and_what_comes_afterwards_is_in_order() {
+    let mut bench = Bench::new(2, 200, |_| {});
+    let (id, sent) = bench.two_under_way();
+    let open = [bench.send(0, b"open"), bench.send(1, b"open")];
+    let error = Error::new(ErrorKind::InvalidState, "given up");
+    bench.sender.abort(&error, bench.now, |_, _| Some(1));
+    for (mut delivery, possibly) in sent.into_iter().zip([true; 2]).chain(open.into_iter().zip([false; 2])) {
+        let error = failure(&mut delivery);
+        assert_eq!((error.kind(), error.possibly_written()), (ErrorKind::InvalidState, possibly));
+    }
+    assert!(bench.sender.is_idle());
+    assert_eq!(bench.accumulator.memory.charged(), 0);
+    let _after = [bench.send(0, b"after"), bench.send(1, b"after")];
+    bench.at(20);
+    assert_eq!(bench.plan_numbers().expect("behind what is under way").1, [(0, 0, 2), (1, 0, 2)]);
+    bench.answer(id, ErrorCode::NONE);
+}
+
+#[test]
+fn what_is_given_up_while_it_is_compressed_gives_its_memory_back_later() {
+    let mut bench = Bench::new(1, 20_000, |_| {});
+    let mut rules = bench.sender.rules.clone();
+    rules.linger = Duration::ZERO;
+    let codec = ottla_protocol::compression::Compression::Lz4.default_level();
+    bench.sender =
+        Sender::new(rules, Arc::clone(&bench.accumulator), Compressor::new(codec).expect("built in"));
+    let mut sent = bench.send(0, &[0; 15_000]);
+    bench.absorb();
+    let jobs = bench.sender.seal_jobs();
+    assert_eq!(jobs.len(), 1);
+    bench.sender.abort(&Error::new(ErrorKind::InvalidState, "given up"), bench.now, |_, _| Some(1));
+    assert_eq!(failure(&mut sent).kind(), ErrorKind::InvalidState);
+    for SealJob { index, job, batch } in jobs {
+        bench.sender.sealed(index, job, Some(batch), bench.now);
+    }
+    assert!(bench.sender.is_idle());
+    assert_eq!(bench.accumulator.memory.charged(), 0);
+}
+
+#[test]
+fn a_forgotten_topic_goes_on_with_its_numbers() {
+    let mut bench = Bench::new(3, 200, |rules| rules.delivery_timeout = MS(900_000));
+    for round in 0..3 {
+        let _sent = [bench.send(0, b"v"), bench.send(2, b"v")];
+        bench.at(10 * round + 5);
+        let (id, _) = bench.plan().expect("due");
+        bench.answer(id, ErrorCode::NONE);
+    }
+    assert!(bench.sender.idle_topics(bench.now).is_empty());
+    let due = bench.sender.lanes.next_idle_check().expect("a topic is known");
+    bench.now = due;
+    bench.absorb();
+    assert_eq!(bench.sender.idle_topics(due), ["t".into()]);
+    assert!(bench.sender.forget("t"));
+    assert_eq!((bench.sender.lanes.indices(), bench.accumulator.partition_count("t")), (0..0, 0));
+
+    bench.accumulator.update_topic(&"other".into(), vec![Some(1)]);
+    bench.accumulator.update_topic(&"t".into(), vec![Some(1); 3]);
+    let _sent: Vec<_> = (0..3).map(|partition| bench.send(partition, &[0; 100])).collect();
+    let _more: Vec<_> = (0..3).map(|partition| bench.send(partition, &[0; 100])).collect();
+    bench.now += MS(10);
+    let (id, numbers) = bench.plan_numbers().expect("due");
+    assert_eq!(numbers, [(0, 0, 3), (1, 0, 0), (2, 0, 3)]);
+    assert!(
+        bench.plan().is_none(),
+        "the log may have forgotten the producer: one batch until it says otherwise"
+    );
+    bench.answer(id, ErrorCode::NONE);
+    assert_eq!(bench.plan_numbers().expect("anchored").1, [(0, 0, 4), (1, 0, 1), (2, 0, 4)]);
+}
+
+#[test]
+fn a_topic_with_something_under_way_is_not_forgotten() {
+    let mut bench = Bench::new(1, 200, |rules| rules.delivery_timeout = MS(900_000));
+    let mut sent = bench.send(0, b"v");
+    bench.at(5);
+    assert!(bench.sender.idle_topics(bench.now).is_empty());
+    let (id, _) = bench.plan().expect("due");
+    bench.now += MS(400_000);
+    assert!(bench.sender.idle_topics(bench.now).is_empty() && !bench.sender.forget("t"));
+    bench.answer(id, ErrorCode::NONE);
+    assert!(sent.outcome().expect("told").is_ok());
+    let _open = bench.send(0, b"v");
+    assert!(!bench.sender.forget("t"), "not yet seen by the task");
+    bench.sender.abort(&Error::new(ErrorKind::InvalidState, "given up"), bench.now, |_, _| Some(1));
+    bench.now += MS(400_000);
+    assert_eq!(bench.sender.idle_topics(bench.now), ["t".into()]);
+}
+
+/// Where 1,500 records without a key went, each of them a batch of its own.
+fn spread(bench: &Bench, partitions: usize) -> Vec<usize> {
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut counts = vec![0; partitions];
+    for _ in 0..1_500 {
+        let record = Record::new("t").value(&[0; 150]);
+        let mut attempt = Attempt::default();
+        let random = std::cell::RefCell::new(&mut random);
+        let accepted = bench
+            .accumulator
+            .append(&record, 1, &mut attempt, || bench.now, || random.borrow_mut().u64(..))
+            .expect("room");
+        counts[accepted.delivery.partition() as usize] += 1;
+    }
+    counts
+}
+
+#[test]
+fn records_without_a_key_avoid_partitions_in_which_batches_wait() {
+    let mut bench = Bench::new(3, 200, |rules| rules.max_in_flight = 1);
+    let _queued: Vec<_> = [0, 0, 0, 0, 1].map(|partition| bench.send(partition, &[0; 150])).into();
+    bench.absorb();
+    bench.sender.balance(bench.now);
+    // The last batch of a partition is open, so 3, 0 and 0 wait: weights of 1, 4 and 4.
+    let counts = spread(&bench, 3);
+    assert!(counts[0] * 3 < counts[1] && counts[0] * 3 < counts[2], "{counts:?}");
+    assert!(counts[0] > 0, "but not for ever");
+}
+
+#[test]
+fn a_broker_that_takes_nothing_gets_nothing_until_it_does() {
+    let mut bench = Bench::new(4, 200, |rules| {
+        rules.availability = MS(100);
+        rules.max_in_flight = 1;
+        rules.delivery_timeout = MS(10_000);
+    });
+    let node = |partition: i32| Some(if partition < 2 { 1 } else { 2 });
+    bench.sender.leaders(bench.now, |_, partition| node(partition));
+    let _first = bench.send(0, b"v");
+    bench.at(5);
+    bench.sender.leaders(bench.now, |_, partition| node(partition));
+    let (id, _) = bench.plan().expect("due");
+    let _waits = bench.send(1, &[0; 150]);
+    let _full = bench.send(1, &[0; 150]);
+    bench.at(10);
+    bench.sender.balance(bench.now);
+    assert!(bench.plan().is_none(), "one is in flight");
+    assert_eq!(bench.sender.next_wake(bench.now), Some(bench.now + MS(100)));
+    bench.at(110);
+    bench.sender.balance(bench.now);
+    let counts = spread(&bench, 4);
+    assert!(counts[0] + counts[1] <= 1 && counts[2] + counts[3] >= 1_499, "{counts:?}");
+
+    bench.answer(id, ErrorCode::NONE);
+    while bench.sender.plan(1, bench.now).is_some() {}
+    bench.at(120);
+    bench.sender.balance(bench.now);
+    let counts = spread(&bench, 4);
+    assert!(counts[0] > 100 && counts[1] > 100, "{counts:?}");
+}
+
+#[test]
+fn what_a_partition_in_use_takes_beside_its_records_is_little() {
+    let size = size_of::<lane::Lane>() + size_of::<crate::accumulator::PartitionBuffer>();
+    assert!(size <= 640, "{size} bytes");
+    assert!(size_of::<Option<crate::sequence::Kept>>() <= 24, "this stays when its topic is forgotten");
 }

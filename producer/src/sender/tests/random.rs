@@ -33,6 +33,10 @@ enum Step {
     Move { partition: i32, node: usize },
     /// Everything is flushed.
     Flush,
+    /// Everything is given up.
+    Abort,
+    /// The topic is forgotten if nothing is under way, and learned of again.
+    Forget,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +69,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..2usize, 0..4usize).prop_map(|(node, taken)| Step::Break { node, taken }),
         1 => (0..PARTITIONS, 0..2usize).prop_map(|(partition, node)| Step::Move { partition, node }),
         1 => Just(Step::Flush),
+        1 => Just(Step::Abort),
+        1 => Just(Step::Forget),
     ]
 }
 
@@ -128,7 +134,22 @@ impl World {
             }
             Step::Flush => {
                 let leaders = &self.leaders;
-                self.bench.sender.flush(self.bench.now, |_, partition| leaders.get(&partition).copied());
+                let now = self.bench.now;
+                self.bench.sender.flush(now, now, |_, partition| leaders.get(&partition).copied());
+            }
+            Step::Abort => {
+                let leaders = &self.leaders;
+                let error = Error::new(ErrorKind::InvalidState, "given up");
+                let leader = |_: &str, partition| leaders.get(&partition).copied();
+                self.bench.sender.abort(&error, self.bench.now, leader);
+                for (_, delivery) in self.sent.values_mut().flatten() {
+                    assert!(delivery.outcome().is_some(), "told at once");
+                }
+            }
+            Step::Forget => {
+                if self.bench.sender.forget("t") {
+                    self.bench.accumulator.update_topic(&"t".into(), vec![Some(1); PARTITIONS as usize]);
+                }
             }
         }
         self.absorb();
@@ -198,6 +219,7 @@ impl World {
                     self.answer(node, Fault::None, 0);
                 }
             }
+            self.bench.sender.balance(self.bench.now);
             if self.bench.sender.is_idle() {
                 return;
             }
