@@ -189,7 +189,7 @@ fn only_a_producer_that_is_not_fenced_commits() {
     let ended = |committed| Event::Ended { transaction: TRANSACTION, committed };
     let begun = Event::Begun { transaction: TRANSACTION };
     let fenced = Event::Fenced { producer: 1 };
-    let of = |fate, events: &[Event]| told(&[fate], [&[begun.clone()], events].concat());
+    let of = |fate, events: &[Event]| told(&[fate], [std::slice::from_ref(&begun), events].concat());
     assert_eq!(of(Fate::Committed, &[end(true), fenced.clone(), ended(None)]), []);
     assert_eq!(of(Fate::Aborted, &[fenced.clone(), end(true), ended(None)]), []);
     assert_eq!(of(Fate::Committed, &[fenced, end(true), ended(None)]), [Rule::Usurped]);
@@ -240,7 +240,7 @@ fn what_is_made_from_a_record_counts_once_and_with_the_offset() {
             made.push(Logged { offset: i64::from(sequence), record, fate: *fate });
         }
         if let Some(offset) = stored {
-            note(Event::Stored { group: group.clone(), place: input.clone(), offset });
+            note(Event::Stored { group, place: input.clone(), offset });
         }
         note(Event::Finished);
         history.keep(input.clone(), FinalLog::new([Logged::plain(0, from)]));
