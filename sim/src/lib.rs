@@ -48,3 +48,8 @@ pub use recorder::Recorder;
 pub use run::{run, run_plan};
 pub use simulation::{Outcome, Simulation};
 pub use world::World;
+
+/// The example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -128,6 +128,9 @@ async fn processed(world: &World, client: &Client) -> Result<(), String> {
     loop {
         let committed = committed(PIPELINES, &places, client).await;
         let is_done = |place: &Place| {
+            if !world.is_copied(place) {
+                return false;
+            }
             let log = world.log(place).and_then(Result::ok);
             let end = log.and_then(|log| log.last_visible(true).map(|last| last.offset + 1)).unwrap_or(0);
             let found = committed.iter().flatten().find(|(found, _)| found == place);

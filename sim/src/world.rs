@@ -95,12 +95,20 @@ impl World {
         for place in self.places() {
             // A log that cannot be read is found when the run is judged.
             while let Some(Ok(log)) = self.log(&place) {
-                if !log.has_open() && !self.recorder.is_awaited(&place, &log) {
+                if self.is_copied(&place) && !log.has_open() && !self.recorder.is_awaited(&place, &log) {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
+    }
+
+    /// Whether all replicas in sync have all that a leader has. Only then does its log show whatever was acknowledged: with
+    /// `acks=1` that may be before anybody can read it.
+    pub(crate) fn is_copied(&self, place: &Place) -> bool {
+        let cluster = self.mock.cluster();
+        let log = cluster.log(&place.topic, place.partition);
+        log.is_none_or(|log| log.high_watermark() >= log.end_offset())
     }
 
     /// What a partition's log holds now.
