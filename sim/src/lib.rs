@@ -1,29 +1,33 @@
-//! Seeded runs of Ottla's producers and consumers on a cluster in memory, under virtual time, while things go wrong.
+//! Runs producers and consumers on a Kafka cluster in memory, under virtual time, while things go wrong, and judges what
+//! happened.
 //!
-//! A seed decides everything ([`Plan`]): brokers, topics, who sends how much and how, who reads in which group and when they
-//! come, leave and crash, and which harm is done when. [`run`] carries the plan out within milliseconds, waits until all is
-//! calm and everything has been read, and has the history judged ([`ottla_mock::history`]).
+//! There are two ways in. [`Simulation`] runs anybody's code: it gets a [`World`] with clients of a cluster, notes what it
+//! sends and reads ([`Recorder`]), and [`Faults`] do harm meanwhile. [`run`] lets a seed decide everything ([`Plan`]), as
+//! Ottla's own tests do: brokers, topics, who sends how much and how, who reads in which group and when they come, leave and
+//! crash, who reads and writes in transactions, and which harm is done when; it waits until all is calm and everything has
+//! been read. Either way the clock jumps to whatever is next, so that minutes pass within milliseconds, and the history is
+//! judged ([`ottla_mock::history`]): what was lost, duplicated, reordered, read before its commit, processed twice.
 //!
 //! A seed replays exactly where tokio is built with `--cfg tokio_unstable`, as `cargo xtask sim` does: then tokio's own lots
 //! (which branch of a `select!` and which waiter comes first) follow from the seed, too. In other builds a run is as good a
-//! test, but what happens at one instant may happen in another order the next time.
+//! test, but what happens at one instant may happen in another order the next time. Codecs are an exception: they work on
+//! threads, which no seed rules.
 //!
 //! ```
 //! let outcome = ottla_sim::run(7);
-//! assert!(outcome.violations.is_empty(), "{outcome}");
+//! assert!(outcome.is_good(), "{outcome}");
 //! ```
 //!
-//! For runs of one's own there are the parts: a [`Recorder`] that notes events with the virtual time, [`Pipes`] that connect
-//! a client to a cluster, and [`Producing`] and [`Reading`], the tasks that send and read and note what they see.
+//! Groups are those of the classic protocol, as the consumer speaks no other one.
 //!
-//! What is not run: transactions, which the client does not have yet (the checker has their rules), compression, whose
-//! threads no seed rules, and the protocol of groups of KIP-848.
-//!
-//! - `plan`: what a seed decides; `run`: the course of a run; `saboteur`: harm, and its mending;
-//! - `producing`, `reading`: the applications; `recorder`, `pipes`: what they stand on.
+//! - `simulation`, `world`: the run of anybody's code; `recorder`, `pipes`: what it stands on;
+//! - `faults`: what goes wrong and when; `saboteur`: harm, and its mending;
+//! - `plan`: what a seed decides; `run`: its course; `producing`, `reading`, `pipeline`: the applications in it.
 
 #![allow(clippy::disallowed_methods, reason = "runs are drivers: they own clock, chance and tasks")]
 
+mod faults;
+mod pipeline;
 mod pipes;
 mod plan;
 mod producing;
@@ -31,10 +35,21 @@ mod reading;
 mod recorder;
 mod run;
 mod saboteur;
+mod simulation;
+mod world;
 
+pub use faults::{Act, Faults, Harm, Theme};
+pub use pipeline::Pipeline;
 pub use pipes::Pipes;
-pub use plan::{Act, Departure, Harm, MemberPlan, Plan, ProducerPlan};
+pub use plan::{Departure, Life, LonePlan, MemberPlan, PipelinePlan, Plan, ProducerPlan};
 pub use producing::Producing;
 pub use reading::Reading;
 pub use recorder::Recorder;
-pub use run::{Outcome, run, run_plan};
+pub use run::{run, run_plan};
+pub use simulation::{Outcome, Simulation};
+pub use world::World;
+
+/// The example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -4,18 +4,28 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use ottla_consumer::Strategy;
+use ottla_mock::Release;
 use ottla_mock::history::Place;
-use ottla_mock::{Fault, Release};
-use ottla_protocol::api::ApiKey;
-use ottla_protocol::error_code::ErrorCode;
+use ottla_producer::CompressionType;
+
+use crate::faults::{Act, Faults, Ground, Theme, pick, unrest, weather};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
 /// The topics' names, of which a run has the first one or two.
 const TOPICS: [&str; 2] = ["orders", "payments"];
 
-/// The group's name.
-pub(crate) const GROUP: &str = "readers";
+/// The topic that pipelines read.
+pub(crate) const INPUT: &str = TOPICS[0];
+
+/// The topic that pipelines write.
+pub(crate) const OUTPUT: &str = "bills";
+
+/// The group of those who only read.
+pub(crate) const READERS: &str = "readers";
+
+/// The group of the pipelines.
+pub(crate) const PIPELINES: &str = "pipelines";
 
 /// A run before it happens. All of it follows from the seed; fields may be changed for a run of one's own.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +36,7 @@ pub struct Plan {
     pub brokers: i32,
     /// The release that they imitate.
     pub release: Release,
-    /// The partitions of each topic.
+    /// The partitions of each topic that producers send to.
     pub partitions: Vec<i32>,
     /// On how many brokers each partition is.
     pub replication: i16,
@@ -38,8 +48,10 @@ pub struct Plan {
     pub producers: Vec<ProducerPlan>,
     /// Who reads in the group. The first stays until the end.
     pub members: Vec<MemberPlan>,
-    /// Whether somebody reads on his own as well, and sees committed records only.
-    pub lone_reader: bool,
+    /// Who reads on his own as well, and sees committed records only.
+    pub lone_reader: Option<LonePlan>,
+    /// Who reads and writes in transactions, if anybody.
+    pub pipelines: Vec<PipelinePlan>,
     /// What is done to the cluster, in this order.
     pub acts: Vec<Act>,
 }
@@ -65,6 +77,10 @@ pub struct ProducerPlan {
     pub in_flight: usize,
     /// `delivery.timeout.ms`.
     pub delivery_timeout: Duration,
+    /// `compression.type`. Codecs work on threads, which no seed rules.
+    pub compression: CompressionType,
+    /// Whether it is content with its leaders' word: `acks=1`.
+    pub careless: bool,
     /// How long `close` may take in the end.
     pub close: Duration,
 }
@@ -86,10 +102,57 @@ pub struct MemberPlan {
     pub batch: usize,
     /// How long it works on what a poll gave, at most.
     pub work: Duration,
+    /// Whether it lets partitions rest now and then.
+    pub rests: bool,
     /// Whether it commits in the listener when partitions are revoked.
     pub commits_when_revoked: bool,
     /// `group.instance.id`.
     pub instance: Option<String>,
+}
+
+/// What a reader without a group does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LonePlan {
+    /// What its own choices follow from.
+    pub seed: u64,
+    /// `max.poll.records`.
+    pub batch: usize,
+    /// How many times it goes back to an offset that it is past.
+    pub seeks: usize,
+}
+
+/// A pipeline: it reads one topic, writes another, and commits both as one. All of a run's pipelines are one group, or there
+/// is one that assigns the partitions to itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PipelinePlan {
+    /// What its own choices follow from.
+    pub seed: u64,
+    /// Its transactional id.
+    pub id: String,
+    /// Whether it is a member of the group, which hands out the partitions; otherwise it takes all of them.
+    pub in_group: bool,
+    /// Whether it speaks the transactions of Kafka 4, which need no announcements and count an epoch for each.
+    pub second_kind: bool,
+    /// `max.poll.records`: what one transaction reads at most.
+    pub batch: usize,
+    /// How long it works between two steps, at most.
+    pub work: Duration,
+    /// The probability with which it aborts what it could commit.
+    pub doubt: f64,
+    /// `transaction.timeout.ms`.
+    pub timeout: Duration,
+    /// Its lives, of which the last goes on until the end, and begins anew where it fails. They have one transactional id, so
+    /// that each of them fences those before it.
+    pub lives: Vec<Life>,
+}
+
+/// One life of a pipeline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Life {
+    /// When it begins.
+    pub begins: Duration,
+    /// When and how it ends, if before the run's end.
+    pub ends: Option<(Duration, Departure)>,
 }
 
 /// How a member leaves.
@@ -101,98 +164,70 @@ pub enum Departure {
     Drop,
 }
 
-/// Harm, and when it is done.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Act {
-    /// When, since the run's start.
-    pub at: Duration,
-    /// What.
-    pub harm: Harm,
-}
-
-/// Harm that can be done to a cluster.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Harm {
-    /// Something happens to some requests of an API, after some others.
-    Requests {
-        /// The API.
-        key: ApiKey,
-        /// How many pass before.
-        skip: u64,
-        /// How many it happens to.
-        times: u64,
-        /// What happens.
-        fault: Fault,
-    },
-    /// Something happens to each request with a probability, until the calm.
-    Any {
-        /// The probability.
-        probability: f64,
-        /// What happens.
-        fault: Fault,
-    },
-    /// A broker crashes, and comes back after a while.
-    Kill(i32, Duration),
-    /// A broker shuts down, and comes back after a while.
-    Stop(i32, Duration),
-    /// A broker stands still for a while.
-    Pause(i32, Duration),
-    /// All connections of a broker break.
-    Cut(i32),
-    /// A partition gets another leader.
-    MoveLeader(Place, i32),
-    /// The group gets another coordinator.
-    MoveCoordinator(i32),
-    /// A member of the group, counted from the first, is taken for dead; or all of them.
-    Expire(Option<usize>),
-    /// The group rebalances.
-    Rebalance,
-}
-
 impl Plan {
     /// What a seed decides.
     pub fn of(seed: u64) -> Plan {
         let rng = &mut Rng::with_seed(seed);
         let brokers = *pick(rng, &[1, 2, 3, 3, 3]);
         let topics = rng.usize(1..=2);
+        let releases = [
+            Release::V4_3,
+            Release::V4_3,
+            Release::V4_3,
+            Release::V4_0,
+            Release::V3_9,
+            Release::V2_8,
+            Release::V2_1,
+        ];
         let mut plan = Plan {
             seed,
             brokers,
-            release: *pick(
-                rng,
-                &[
-                    Release::V4_3,
-                    Release::V4_3,
-                    Release::V4_3,
-                    Release::V4_0,
-                    Release::V3_9,
-                    Release::V2_8,
-                    Release::V2_1,
-                ],
-            ),
+            release: *pick(rng, &releases),
             partitions: (0..topics).map(|_| rng.i32(1..=4)).collect(),
             replication: rng.i16(1..=3).min(i16::try_from(brokers).unwrap_or(1)),
             lag: if rng.bool() { Duration::ZERO } else { MS(rng.u64(1..=40)) },
             shared_client: rng.bool(),
             producers: Vec::new(),
             members: Vec::new(),
-            lone_reader: rng.u8(..) < 80,
+            lone_reader: None,
+            pipelines: Vec::new(),
             acts: Vec::new(),
         };
-        plan.producers = (0..rng.usize(1..=3)).map(|_| producer(rng)).collect();
+        let mut theme = *pick(rng, &Theme::ALL);
+        // Those who write in transactions make a run three times as long.
+        if theme == Theme::Transactions || rng.u8(..) < 70 {
+            plan.pipelines = pipelines(rng, plan.release);
+        }
+        if theme == Theme::Transactions && plan.pipelines.is_empty() {
+            theme = Theme::Mixed;
+        }
+        plan.producers = (0..rng.usize(1..=3)).map(|_| producer(rng, theme)).collect();
         let strategies = strategies(rng);
-        plan.members = (0..rng.usize(1..=3)).map(|number| member(rng, number, &strategies)).collect();
+        let members = if theme == Theme::Groups { 3 } else { rng.usize(1..=3) };
+        plan.members = (0..members).map(|number| member(rng, number, &strategies)).collect();
         if plan.release == Release::V2_1 {
             // Static members came with 2.3.
             plan.members.iter_mut().for_each(|member| member.instance = None);
         }
-        let acts = *pick(rng, &[0, 1, 2, 3, 4, 6, 9]);
-        plan.acts = (0..acts).map(|_| act(rng, &plan)).collect();
+        if !plan.pipelines.is_empty() || theme == Theme::Fetching || rng.u8(..) < 100 {
+            plan.lone_reader = Some(lone(rng));
+        }
+        let acts = if theme == Theme::Mixed { *pick(rng, &[0, 1, 3, 6, 9]) } else { *pick(rng, &[3, 6, 9]) };
+        let ground = plan.ground();
+        plan.acts = Faults::about(theme).acts(acts).draw(rng, &ground);
+        if rng.u8(..) < 220 {
+            plan.acts.extend(weather(rng, !plan.pipelines.is_empty()));
+        }
+        for group in &ground.groups {
+            if theme == Theme::Groups || rng.u8(..) < 120 {
+                plan.acts.extend(unrest(rng, group));
+            }
+        }
         plan.acts.sort_by_key(|act| act.at);
         plan
     }
 
-    /// All partitions of all topics.
+    /// All partitions that producers send to at the start.
     pub fn places(&self) -> Vec<Place> {
         let of_topic = |(topic, partitions): (&&str, &i32)| {
             let topic: std::sync::Arc<str> = (*topic).into();
@@ -203,27 +238,51 @@ impl Plan {
         TOPICS.iter().zip(&self.partitions).flat_map(of_topic).collect()
     }
 
-    /// The topics' names.
-    pub fn topics(&self) -> &'static [&'static str] {
-        &TOPICS[..self.partitions.len()]
+    /// The names of all topics.
+    pub fn topics(&self) -> Vec<&'static str> {
+        let mut topics = TOPICS[..self.partitions.len()].to_vec();
+        if !self.pipelines.is_empty() {
+            topics.push(OUTPUT);
+        }
+        topics
+    }
+
+    /// How many partitions the topics have at the start, in their order.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = i32> {
+        self.partitions.iter().copied().chain([2])
+    }
+
+    fn ground(&self) -> Ground {
+        let mut groups = vec![READERS.to_owned()];
+        if self.pipelines.iter().any(|pipeline| pipeline.in_group) {
+            groups.push(PIPELINES.to_owned());
+        }
+        let transactional_ids = self.pipelines.iter().map(|pipeline| pipeline.id.clone()).collect();
+        Ground { brokers: self.brokers, places: self.places(), groups, transactional_ids }
     }
 }
 
-fn pick<'a, T>(rng: &mut Rng, from: &'a [T]) -> &'a T {
-    &from[rng.usize(..from.len())]
-}
-
-fn producer(rng: &mut Rng) -> ProducerPlan {
+fn producer(rng: &mut Rng, theme: Theme) -> ProducerPlan {
+    // What is given up soon, in the middle of retries, is where numbers and outcomes go wrong.
+    let hasty = rng.u8(..) < if theme == Theme::Producing { 160 } else { 80 };
+    let compression = match rng.u8(..60) {
+        0 => CompressionType::Gzip,
+        1 => CompressionType::Snappy,
+        2 => CompressionType::Lz4,
+        _ => CompressionType::None,
+    };
     ProducerPlan {
         seed: rng.u64(..),
-        records: rng.u64(5..=50),
-        pause: *pick(rng, &[MS(0), MS(2), MS(20), MS(200)]),
+        records: rng.u64(10..=70),
+        pause: *pick(rng, &[MS(2), MS(20), MS(100), MS(300)]),
         impatience: *pick(rng, &[0.0, 0.0, 0.2]),
         linger: MS(*pick(rng, &[0, 5, 30])),
-        batch_size: *pick(rng, &[200, 1_000, 16_384]),
+        batch_size: *pick(rng, &[200, 200, 1_000, 16_384]),
         memory: *pick(rng, &[2_000, 32 << 20, 32 << 20]),
         in_flight: rng.usize(1..=5),
-        delivery_timeout: *pick(rng, &[MS(4_000), MS(120_000), MS(120_000)]),
+        delivery_timeout: if hasty { MS(*pick(rng, &[2_100, 4_000])) } else { MS(120_000) },
+        compression,
+        careless: rng.u8(..) < 20,
         close: *pick(rng, &[MS(500), MS(130_000), MS(130_000), MS(130_000)]),
     }
 }
@@ -240,105 +299,55 @@ fn strategies(rng: &mut Rng) -> Vec<Strategy> {
 
 fn member(rng: &mut Rng, number: usize, strategies: &[Strategy]) -> MemberPlan {
     let joins = if number == 0 { MS(0) } else { MS(*pick(rng, &[0, 0, 500, 3_000])) };
-    let leaves = (number > 0 && rng.bool()).then(|| {
-        let how = if rng.bool() { Departure::Close } else { Departure::Drop };
-        (joins + MS(rng.u64(100..8_000)), how)
-    });
     MemberPlan {
         seed: rng.u64(..),
         joins,
-        leaves,
+        leaves: (number > 0 && rng.bool()).then(|| departure(rng, joins, 8_000)),
         strategies: strategies.to_vec(),
-        auto_commit: rng.bool().then(|| MS(*pick(rng, &[0, 100, 1_000]))),
-        batch: *pick(rng, &[1, 5, 500]),
-        work: MS(*pick(rng, &[0, 0, 5, 100])),
+        auto_commit: rng.bool().then(|| MS(*pick(rng, &[0, 50, 300]))),
+        batch: *pick(rng, &[1, 3, 20, 500]),
+        work: MS(*pick(rng, &[0, 5, 50, 200])),
+        rests: rng.u8(..) < 60,
         commits_when_revoked: rng.bool(),
         instance: (rng.u8(..) < 40).then(|| format!("instance-{number}")),
     }
 }
 
-fn act(rng: &mut Rng, plan: &Plan) -> Act {
-    let broker = rng.i32(1..=plan.brokers);
-    let away = MS(*pick(rng, &[50, 500, 3_000, 12_000]));
-    let harm = match rng.u8(..20) {
-        0..=8 => requests(rng),
-        9 => Harm::Any { probability: *pick(rng, &[0.02, 0.1]), fault: any_fault(rng) },
-        10 | 11 => Harm::Kill(broker, away),
-        12 => Harm::Stop(broker, away),
-        13 => Harm::Pause(broker, away),
-        14 => Harm::Cut(broker),
-        15 | 16 => Harm::MoveLeader(pick(rng, &plan.places()).clone(), broker),
-        17 => Harm::MoveCoordinator(broker),
-        18 => Harm::Expire(if rng.bool() { Some(rng.usize(..3)) } else { None }),
-        _ => Harm::Rebalance,
-    };
-    Act { at: MS(rng.u64(0..6_000)), harm }
+fn departure(rng: &mut Rng, joins: Duration, within: u64) -> (Duration, Departure) {
+    let how = if rng.bool() { Departure::Close } else { Departure::Drop };
+    (joins + MS(rng.u64(100..within)), how)
 }
 
-fn requests(rng: &mut Rng) -> Harm {
-    const KEYS: [ApiKey; 14] = [
-        ApiKey::PRODUCE,
-        ApiKey::PRODUCE,
-        ApiKey::PRODUCE,
-        ApiKey::FETCH,
-        ApiKey::FETCH,
-        ApiKey::METADATA,
-        ApiKey::INIT_PRODUCER_ID,
-        ApiKey::FIND_COORDINATOR,
-        ApiKey::JOIN_GROUP,
-        ApiKey::SYNC_GROUP,
-        ApiKey::HEARTBEAT,
-        ApiKey::OFFSET_COMMIT,
-        ApiKey::OFFSET_FETCH,
-        ApiKey::LIST_OFFSETS,
-    ];
-    let key = *pick(rng, &KEYS);
-    let fault = match rng.u8(..3) {
-        0 => Fault::error(*pick(rng, refusals(key))),
-        1 if key == ApiKey::PRODUCE => Fault::error_although_done(*pick(
-            rng,
-            &[ErrorCode::REQUEST_TIMED_OUT, ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND],
-        )),
-        _ => any_fault(rng),
-    };
-    Harm::Requests { key, skip: rng.u64(..8), times: rng.u64(1..=4), fault }
+fn lone(rng: &mut Rng) -> LonePlan {
+    LonePlan { seed: rng.u64(..), batch: *pick(rng, &[1, 3, 500]), seeks: *pick(rng, &[0, 5, 20]) }
 }
 
-fn any_fault(rng: &mut Rng) -> Fault {
-    match rng.u8(..8) {
-        0 => Fault::delay(MS(rng.u64(1..3_000))),
-        1 => Fault::delay_answer(MS(rng.u64(1..3_000))),
-        2 => Fault::drop_request(),
-        3 => Fault::drop_answer(),
-        4 => Fault::close(),
-        5 => Fault::cut_answer_at(rng.usize(..60)),
-        6 => Fault::throttle(MS(rng.u64(1..1_000))),
-        _ => Fault::delay(MS(rng.u64(1..30))),
+fn pipelines(rng: &mut Rng, release: Release) -> Vec<PipelinePlan> {
+    // Membership is checked from TxnOffsetCommit 3 on, which came with 2.5.
+    let in_group = release > Release::V2_1 && rng.bool();
+    let count = if in_group { rng.usize(2..=3) } else { 1 };
+    (0..count).map(|number| pipeline(rng, number, in_group, release)).collect()
+}
+
+fn pipeline(rng: &mut Rng, number: usize, in_group: bool, release: Release) -> PipelinePlan {
+    let mut lives = Vec::new();
+    let mut begins = MS(rng.u64(..500));
+    for _ in 0..rng.usize(..3) {
+        let ends = departure(rng, begins, 6_000);
+        lives.push(Life { begins, ends: Some(ends) });
+        // Before the end of the one before: that one is a zombie from then on.
+        begins += MS(rng.u64(200..4_000));
     }
-}
-
-/// Errors with which brokers refuse such requests for a while.
-fn refusals(key: ApiKey) -> &'static [ErrorCode] {
-    match key {
-        ApiKey::PRODUCE => &[
-            ErrorCode::NOT_LEADER_OR_FOLLOWER,
-            ErrorCode::NOT_ENOUGH_REPLICAS,
-            ErrorCode::REQUEST_TIMED_OUT,
-            ErrorCode::KAFKA_STORAGE_ERROR,
-        ],
-        ApiKey::FETCH | ApiKey::LIST_OFFSETS => &[
-            ErrorCode::NOT_LEADER_OR_FOLLOWER,
-            ErrorCode::UNKNOWN_LEADER_EPOCH,
-            ErrorCode::REPLICA_NOT_AVAILABLE,
-        ],
-        ApiKey::INIT_PRODUCER_ID => {
-            &[ErrorCode::COORDINATOR_LOAD_IN_PROGRESS, ErrorCode::COORDINATOR_NOT_AVAILABLE]
-        }
-        ApiKey::METADATA => &[ErrorCode::LEADER_NOT_AVAILABLE],
-        _ => &[
-            ErrorCode::NOT_COORDINATOR,
-            ErrorCode::COORDINATOR_NOT_AVAILABLE,
-            ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
-        ],
+    lives.push(Life { begins, ends: None });
+    PipelinePlan {
+        seed: rng.u64(..),
+        id: format!("pipeline-{number}"),
+        in_group,
+        second_kind: release >= Release::V4_0 && rng.u8(..4) > 0,
+        batch: *pick(rng, &[2, 10, 500]),
+        work: MS(*pick(rng, &[0, 20, 100, 400])),
+        doubt: *pick(rng, &[0.0, 0.1, 0.3]),
+        timeout: *pick(rng, &[MS(3_000), MS(15_000), MS(15_000), MS(60_000)]),
+        lives,
     }
 }

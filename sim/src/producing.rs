@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use ottla_client::{Client, Error};
+use ottla_client::Error;
 use ottla_mock::history::{Event, Place, RecordId};
-use ottla_producer::{Delivery, Producer, ProducerOptions, Record};
+use ottla_producer::{Acks, Delivery, Producer, ProducerOptions, Record};
 use tokio::task::JoinSet;
 
 use crate::plan::ProducerPlan;
-use crate::recorder::Recorder;
+use crate::world::World;
 
 /// A producer that sends numbered records and notes what becomes of them.
 #[derive(Debug)]
@@ -20,8 +20,6 @@ pub struct Producing {
     pub plan: ProducerPlan,
     /// Where it sends.
     pub places: Vec<Place>,
-    /// Milliseconds since 1970 at the run's start, which its records' timestamps count from.
-    pub epoch_ms: i64,
 }
 
 impl Producing {
@@ -32,17 +30,19 @@ impl Producing {
     ///
     /// # Cancel safety
     /// Dropping it is as dropping the producer; what it sent has no outcomes in the history then.
-    pub async fn run(self, client: Client, recorder: Recorder) -> Result<(), Error> {
+    pub async fn run(self, client: ottla_client::Client, world: World) -> Result<(), Error> {
         let rng = &mut Rng::with_seed(self.plan.seed);
+        let recorder = world.recorder();
+        if self.plan.careless {
+            recorder.note(Event::Careless { producer: self.number });
+        }
         let producer = Producer::new(client, self.options())?;
         let mut outcomes = JoinSet::new();
         for sequence in 0..self.plan.records {
             let record = RecordId { producer: self.number, sequence };
-            match self.send(rng, &producer, record, &recorder).await {
+            match self.send(rng, &producer, record, &world).await {
                 Some(delivery) => {
-                    let place = Place::new(delivery.topic(), delivery.partition());
-                    recorder.note(Event::Sent { record, place, transaction: None });
-                    outcomes.spawn(tell(recorder.clone(), record, delivery));
+                    outcomes.spawn(recorder.sent(record, delivery));
                 }
                 None => recorder.note(Event::Refused { record }),
             }
@@ -62,14 +62,16 @@ impl Producing {
 
     fn options(&self) -> ProducerOptions {
         let ProducerPlan { linger, batch_size, memory, in_flight, delivery_timeout, .. } = self.plan;
-        ProducerOptions::new()
+        let options = ProducerOptions::new()
             .linger(linger)
             .batch_size(batch_size)
             .buffer_memory(memory)
             .max_in_flight(in_flight)
             .delivery_timeout(delivery_timeout)
+            .compression(self.plan.compression)
             .request_timeout(Duration::from_secs(2))
-            .max_block(Duration::from_secs(60))
+            .max_block(Duration::from_secs(60));
+        if self.plan.careless { options.acks(Acks::Leader) } else { options }
     }
 
     async fn send(
@@ -77,13 +79,12 @@ impl Producing {
         rng: &mut Rng,
         producer: &Producer,
         id: RecordId,
-        recorder: &Recorder,
+        world: &World,
     ) -> Option<Delivery> {
         let place = &self.places[rng.usize(..self.places.len())];
         let value = id.value(rng.usize(..120));
         let key = rng.u8(..8).to_be_bytes();
-        let now_ms = self.epoch_ms + i64::try_from(recorder.elapsed().as_millis()).unwrap_or(0);
-        let mut record = Record::new(&place.topic).value(&value).timestamp(now_ms);
+        let mut record = Record::new(&place.topic).value(&value).timestamp(world.now_ms());
         match rng.u8(..3) {
             0 => record = record.key(&key),
             1 => record = record.partition(place.partition),
@@ -95,12 +96,4 @@ impl Producing {
         }
         producer.send(record).await.ok()
     }
-}
-
-async fn tell(recorder: Recorder, record: RecordId, delivery: Delivery) {
-    let event = match delivery.await {
-        Ok(delivered) => Event::Acknowledged { record, offset: delivered.offset },
-        Err(error) => Event::Failed { record, possibly_written: error.possibly_written() },
-    };
-    recorder.note(event);
 }

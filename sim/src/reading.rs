@@ -8,19 +8,17 @@ use fastrand::Rng;
 use ottla_client::{Client, Error, TopicPartition};
 use ottla_consumer::{
     Consumer, ConsumerOptions, IsolationLevel, ListenerFuture, OffsetAndMetadata, OffsetReset,
-    RebalanceContext, RebalanceListener, Start,
+    RebalanceContext, RebalanceListener, Record, Start,
 };
 use ottla_mock::history::{ConsumerId, Event, Place, RecordId};
 use tokio::sync::watch;
 
-use crate::plan::{Departure, GROUP, MemberPlan};
+use crate::plan::{Departure, LonePlan, MemberPlan, READERS};
 use crate::recorder::Recorder;
+use crate::world::World;
 
 /// How long one poll waits.
-const POLL: Duration = Duration::from_millis(400);
-
-/// The group's circle, for [`Recorder::has_seen`]; lone readers have others.
-pub(crate) const GROUP_CIRCLE: u32 = 0;
+pub(crate) const POLL: Duration = Duration::from_millis(400);
 
 /// A consumer that reads until it is told to stop, and notes all that it sees.
 #[derive(Debug)]
@@ -41,33 +39,30 @@ impl Reading {
     ///
     /// # Cancel safety
     /// Dropping it is as dropping the consumer, which the history does not say then.
-    pub async fn in_group(
-        mut self,
-        plan: MemberPlan,
-        client: Client,
-        recorder: Recorder,
-    ) -> Result<(), Error> {
+    pub async fn in_group(mut self, plan: MemberPlan, client: Client, world: World) -> Result<(), Error> {
         tokio::time::sleep(plan.joins).await;
         let id = ConsumerId(self.number);
+        let recorder = world.recorder();
         recorder.note(Event::Opened {
             consumer: id,
-            group: Some(GROUP.into()),
+            group: Some(READERS.into()),
             topics: self.topics.clone(),
             committed_only: false,
         });
         let mut consumer = Consumer::new(client, member_options(&plan))?;
-        let app =
-            App { id, recorder: recorder.clone(), state: Arc::default(), commits: plan.commits_when_revoked };
+        let app = App::new(id, recorder, plan.commits_when_revoked);
         consumer.subscribe_with(self.topics.iter().map(|topic| topic.to_string()), app.clone())?;
         let rng = &mut Rng::with_seed(plan.seed);
         let departure = plan.leaves.map(|(at, _)| at);
         while !*self.stop.borrow_and_update() && departure.is_none_or(|at| recorder.elapsed() < at) {
+            if plan.rests {
+                rest(rng, &mut consumer);
+            }
             // Errors of a poll are for the operator; whoever goes on polling goes on reading.
             let records = consumer.poll(POLL).await.map(|records| records.into_vec()).unwrap_or_default();
             app.note_generation(&consumer);
             for record in &records {
-                let record_id = record.value().and_then(RecordId::of_value);
-                app.handed_out(GROUP_CIRCLE, place(record.topic_partition()), record.offset(), record_id);
+                app.handed_out(record);
             }
             if records.is_empty() {
                 // So that errors that come at once don't stop the clock.
@@ -83,66 +78,97 @@ impl Reading {
         if is_last && plan.auto_commit.is_none() {
             app.commit(&mut consumer, true).await;
         }
-        match plan.leaves {
-            Some((_, Departure::Drop)) => drop(consumer),
-            _ => {
-                recorder.note(Event::Closing { consumer: id });
-                // What could not be done in time, the coordinator does by itself.
-                let _ = consumer.close(Duration::from_secs(30)).await;
-            }
-        }
-        recorder.note(Event::Gone { consumer: id });
+        leave(consumer, id, recorder, plan.leaves.map(|(_, how)| how)).await;
         Ok(())
     }
 
-    /// Reads all partitions from their beginning, outside of the group, and committed records only.
+    /// Reads all partitions from their beginning, outside of the group, and committed records only; goes back now and then.
     ///
     /// # Errors
     /// Options that no consumer can have.
     ///
     /// # Cancel safety
     /// Dropping it is as dropping the consumer, which the history does not say then.
-    pub async fn alone(
-        mut self,
-        places: Vec<Place>,
-        client: Client,
-        recorder: Recorder,
-    ) -> Result<(), Error> {
+    pub async fn alone(mut self, plan: LonePlan, client: Client, world: World) -> Result<(), Error> {
         let id = ConsumerId(self.number);
+        let recorder = world.recorder();
         let topics = self.topics.clone();
         recorder.note(Event::Opened { consumer: id, group: None, topics, committed_only: true });
         let options = ConsumerOptions::new()
             .isolation_level(IsolationLevel::ReadCommitted)
             .auto_offset_reset(OffsetReset::Earliest)
+            .max_poll_records(plan.batch)
             .allow_auto_create_topics(false);
         let mut consumer = Consumer::new(client, options)?;
-        let app = App { id, recorder: recorder.clone(), state: Arc::default(), commits: false };
-        for place in &places {
-            recorder.note(Event::Assigned { consumer: id, place: place.clone() });
-        }
-        consumer.assign(places.iter().map(|place| (name(place), Start::Earliest)))?;
+        let app = App::new(id, recorder, false);
+        let rng = &mut Rng::with_seed(plan.seed);
+        let (mut places, mut seeks) = (Vec::new(), plan.seeks);
         while !*self.stop.borrow_and_update() {
+            assign(&world.places(), &mut places, &mut consumer, &app, Start::Earliest)?;
+            if seeks > 0 && rng.u8(..5) == 0 {
+                seeks -= 1;
+                app.seek_back(rng, &mut consumer)?;
+            }
             // One poll after the other, and each of them is given up now and then: nothing may get lost by it.
             let Ok(polled) = tokio::time::timeout(POLL / 3, consumer.poll(POLL)).await else { continue };
             let records = polled.map(|records| records.into_vec()).unwrap_or_default();
             for record in &records {
-                let record_id = record.value().and_then(RecordId::of_value);
-                app.handed_out(self.number, place(record.topic_partition()), record.offset(), record_id);
+                app.handed_out(record);
             }
             if records.is_empty() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
-        let _ = consumer.close(Duration::from_secs(30)).await;
-        recorder.note(Event::Gone { consumer: id });
+        leave(consumer, id, recorder, None).await;
         Ok(())
+    }
+}
+
+/// Takes partitions that have come.
+pub(crate) fn assign(
+    found: &[Place],
+    places: &mut Vec<Place>,
+    consumer: &mut Consumer,
+    app: &App,
+    start: Start,
+) -> Result<(), Error> {
+    if found.len() == places.len() {
+        return Ok(());
+    }
+    for place in found.iter().filter(|place| !places.contains(place)) {
+        app.recorder.note(Event::Assigned { consumer: app.id, place: place.clone() });
+    }
+    *places = found.to_vec();
+    consumer.assign(places.iter().map(|place| (name(place), start)))
+}
+
+/// Closes a consumer, or drops it.
+pub(crate) async fn leave(consumer: Consumer, id: ConsumerId, recorder: &Recorder, how: Option<Departure>) {
+    if how == Some(Departure::Drop) {
+        drop(consumer);
+    } else {
+        recorder.note(Event::Closing { consumer: id });
+        // What could not be done in time, the coordinator does by itself.
+        let _ = consumer.close(Duration::from_secs(30)).await;
+    }
+    recorder.note(Event::Gone { consumer: id });
+}
+
+/// Lets a partition rest, or ends all rest.
+fn rest(rng: &mut Rng, consumer: &mut Consumer) {
+    let resting = consumer.paused();
+    // A partition that is gone by now need not rest.
+    if !resting.is_empty() {
+        let _ = consumer.resume(&resting);
+    } else if let Some(partition) = consumer.assignment().first().filter(|_| rng.u8(..4) == 0) {
+        let _ = consumer.pause(std::slice::from_ref(partition));
     }
 }
 
 /// What the application and its listener share.
 #[derive(Debug, Clone)]
-struct App {
-    id: ConsumerId,
+pub(crate) struct App {
+    pub(crate) id: ConsumerId,
     recorder: Recorder,
     state: Arc<Mutex<AppState>>,
     /// Whether the listener commits.
@@ -159,14 +185,42 @@ struct AppState {
 }
 
 impl App {
-    fn handed_out(&self, circle: u32, place: Place, offset: i64, record: Option<RecordId>) {
-        // A value that is none of ours gives an id that nobody sent.
-        let record = record.unwrap_or(RecordId { producer: u32::MAX, sequence: 0 });
-        self.state().positions.insert(place.clone(), offset + 1);
-        self.recorder.handed_out(circle, Event::HandedOut { consumer: self.id, place, offset, record });
+    pub(crate) fn new(id: ConsumerId, recorder: &Recorder, commits: bool) -> App {
+        App { id, recorder: recorder.clone(), state: Arc::default(), commits }
     }
 
-    fn note_generation(&self, consumer: &Consumer) {
+    pub(crate) fn handed_out(&self, record: &Record) -> RecordId {
+        self.state().positions.insert(place(record.topic_partition()), record.offset() + 1);
+        self.recorder.handed_out(self.id, record)
+    }
+
+    /// Goes back to some offset that was read before.
+    fn seek_back(&self, rng: &mut Rng, consumer: &mut Consumer) -> Result<(), Error> {
+        let mut state = self.state();
+        let count = state.positions.len().max(1);
+        let Some((place, position)) = state.positions.iter_mut().nth(rng.usize(..count)) else {
+            return Ok(());
+        };
+        *position = rng.i64(0..=*position);
+        consumer.seek(&name(place), Start::Offset(*position))?;
+        self.recorder.note(Event::Sought { consumer: self.id, place: place.clone(), offset: *position });
+        Ok(())
+    }
+
+    /// Goes back to what the group has committed, wherever this consumer has read.
+    pub(crate) fn rewind(&self, consumer: &mut Consumer) {
+        let mut state = self.state();
+        for place in std::mem::take(&mut state.positions).into_keys() {
+            // What is gone meanwhile, somebody else reads.
+            if consumer.seek(&name(&place), Start::Committed).is_ok() {
+                self.recorder.note(Event::Revoked { consumer: self.id, place: place.clone() });
+                self.recorder.note(Event::Assigned { consumer: self.id, place });
+                state.is_new = true;
+            }
+        }
+    }
+
+    pub(crate) fn note_generation(&self, consumer: &Consumer) {
         let Some(generation) = consumer.group_metadata().map(|it| it.generation_id).filter(|it| *it >= 0)
         else {
             return;
@@ -264,7 +318,7 @@ impl RebalanceListener for App {
 
 fn member_options(plan: &MemberPlan) -> ConsumerOptions {
     let mut options = ConsumerOptions::new()
-        .group_id(GROUP)
+        .group_id(READERS)
         .auto_offset_reset(OffsetReset::Earliest)
         .session_timeout(Duration::from_secs(8))
         .heartbeat_interval(Duration::from_secs(1))
@@ -283,7 +337,7 @@ fn member_options(plan: &MemberPlan) -> ConsumerOptions {
     options
 }
 
-fn place(partition: &TopicPartition) -> Place {
+pub(crate) fn place(partition: &TopicPartition) -> Place {
     Place::new(Arc::clone(&partition.topic), partition.partition)
 }
 

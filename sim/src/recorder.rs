@@ -1,11 +1,13 @@
 //! Notes what happens, and when by the runtime's clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ottla_mock::Mock;
-use ottla_mock::history::{Event, FinalLog, History, Place, UnreadableLog};
+use ottla_client::Error;
+use ottla_consumer::Record;
+use ottla_mock::history::{ConsumerId, Event, FinalLog, History, Place, RecordId};
+use ottla_producer::{Delivered, Delivery};
 use tokio::time::Instant;
 
 /// Notes what happens in a run. Clones note into the same history.
@@ -18,13 +20,29 @@ pub struct Recorder {
 #[derive(Debug, Default)]
 struct Notes {
     history: History,
-    /// How many different records of a partition were handed out, by the highest offset.
-    handed: BTreeMap<(u32, Place), i64>,
+    circles: BTreeMap<ConsumerId, Circle>,
+    wanting: BTreeMap<Circle, Wanting>,
+}
+
+/// Those who share what they read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Circle {
+    Group(Arc<str>),
+    Alone(ConsumerId),
+}
+
+/// What a circle reads, and how far it is.
+#[derive(Debug, Default)]
+struct Wanting {
+    topics: BTreeSet<Arc<str>>,
+    committed_only: bool,
+    /// The highest offset that was handed out.
+    furthest: BTreeMap<Place, i64>,
 }
 
 impl Recorder {
     /// An empty history that begins now.
-    pub fn start() -> Recorder {
+    pub(crate) fn start() -> Recorder {
         Recorder { start: Instant::now(), notes: Arc::default() }
     }
 
@@ -35,42 +53,81 @@ impl Recorder {
 
     /// Notes what happens now.
     pub fn note(&self, event: Event) {
-        self.notes().history.note(self.elapsed(), event);
+        let at = self.elapsed();
+        self.notes().take(at, event);
     }
 
-    /// Notes that a reader of a circle, a group or a reader on its own, was handed a record; `circle` tells circles apart
-    /// for [`Recorder::has_seen`].
-    pub fn handed_out(&self, circle: u32, event: Event) {
-        if let Event::HandedOut { place, offset, .. } = &event {
-            let mut notes = self.notes();
-            let furthest = notes.handed.entry((circle, place.clone())).or_insert(-1);
-            *furthest = (*furthest).max(*offset);
-        }
-        self.note(event);
-    }
-
-    /// Whether somebody of the circle was handed the last record of the log.
-    pub fn has_seen(&self, circle: u32, place: &Place, log: &FinalLog) -> bool {
-        let furthest = self.notes().handed.get(&(circle, place.clone())).copied().unwrap_or(-1);
-        log.records.last().is_none_or(|last| last.offset <= furthest)
-    }
-
-    /// The history so far, with the logs as they are now.
+    /// Notes that a producer accepted a record, whose value is [`RecordId::value`]'s. The future waits for the outcome and
+    /// notes it, too.
     ///
-    /// # Errors
-    /// A log that holds what cannot be read.
-    pub fn history(&self, mock: &Mock, places: &[Place]) -> Result<History, UnreadableLog> {
-        let mut history = self.notes().history.clone();
-        let cluster = mock.cluster();
-        for place in places {
-            if let Some(log) = cluster.log(&place.topic, place.partition) {
-                history.keep(place.clone(), FinalLog::of(log)?);
-            }
+    /// # Cancel safety
+    /// A record whose future is dropped has no outcome in the history, which counts as a violation.
+    pub fn sent(
+        &self,
+        record: RecordId,
+        delivery: Delivery,
+    ) -> impl Future<Output = Result<Delivered, Error>> + use<> {
+        let place = Place::new(delivery.topic(), delivery.partition());
+        self.note(Event::Sent { record, place, transaction: None });
+        let recorder = self.clone();
+        async move {
+            let outcome = delivery.await;
+            recorder.note(match &outcome {
+                Ok(delivered) => Event::Acknowledged { record, offset: delivered.offset },
+                Err(error) => Event::Failed { record, possibly_written: error.possibly_written() },
+            });
+            outcome
         }
-        Ok(history)
+    }
+
+    /// Notes that a consumer handed a record out, and says which one it is by its value.
+    pub fn handed_out(&self, consumer: ConsumerId, record: &Record) -> RecordId {
+        // A value that is none of ours gives an id that nobody sent.
+        let unknown = RecordId { producer: u32::MAX, sequence: 0 };
+        let id = record.value().and_then(RecordId::of_value).unwrap_or(unknown);
+        let place = Place::new(Arc::clone(record.topic_name()), record.partition());
+        self.note(Event::HandedOut { consumer, place, offset: record.offset(), record: id });
+        id
+    }
+
+    /// Whether somebody has yet to be handed something of this log.
+    pub(crate) fn is_awaited(&self, place: &Place, log: &FinalLog) -> bool {
+        self.notes().wanting.values().any(|circle| {
+            let last = log.last_visible(circle.committed_only).map_or(-1, |last| last.offset);
+            circle.topics.contains(&place.topic) && circle.furthest.get(place).copied().unwrap_or(-1) < last
+        })
+    }
+
+    /// The history so far, without logs.
+    pub(crate) fn history(&self) -> History {
+        self.notes().history.clone()
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Notes {
+    fn take(&mut self, at: Duration, event: Event) {
+        match &event {
+            Event::Opened { consumer, group, topics, committed_only } => {
+                let circle =
+                    group.as_ref().map_or(Circle::Alone(*consumer), |group| Circle::Group(Arc::clone(group)));
+                let wanting = self.wanting.entry(circle.clone()).or_default();
+                wanting.topics.extend(topics.iter().cloned());
+                wanting.committed_only |= committed_only;
+                self.circles.insert(*consumer, circle);
+            }
+            Event::HandedOut { consumer, place, offset, .. } => {
+                let circle = self.circles.get(consumer).and_then(|circle| self.wanting.get_mut(circle));
+                if let Some(circle) = circle {
+                    let furthest = circle.furthest.entry(place.clone()).or_insert(-1);
+                    *furthest = (*furthest).max(*offset);
+                }
+            }
+            _ => {}
+        }
+        self.history.note(at, event);
     }
 }

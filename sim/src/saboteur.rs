@@ -1,19 +1,25 @@
-//! Does harm when the plan says so, and mends it.
+//! Does harm when it is time, and mends it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_mock::history::Event;
-use ottla_mock::{BrokerState, HarmError, Mock};
+use ottla_client::Target;
+use ottla_mock::history::{Event, Place};
+use ottla_mock::{BrokerState, HarmError};
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
+use tokio::sync::watch;
 
-use crate::plan::{Act, GROUP, Harm};
-use crate::recorder::Recorder;
+use crate::faults::{Act, Harm};
+use crate::world::World;
 
-/// Does all harm in its order, and leaves the cluster whole.
-pub(crate) async fn sabotage(mock: Mock, recorder: Recorder, acts: Vec<Act>) {
+/// Does all harm in its order, leaves the cluster whole, and says so.
+pub(crate) async fn sabotage(world: World, acts: Vec<Act>, calm: watch::Sender<bool>) {
     // What was broken comes back at its time, whatever else is broken meanwhile.
     let mut repairs: Vec<(Duration, i32)> = Vec::new();
     let mut acts = acts.into_iter().peekable();
     let is_disturbing = acts.peek().is_some();
+    let recorder = world.recorder();
     loop {
         let next_repair = repairs.iter().map(|(at, _)| *at).min();
         let next_act = acts.peek().map(|act| act.at);
@@ -23,65 +29,123 @@ pub(crate) async fn sabotage(mock: Mock, recorder: Recorder, acts: Vec<Act>) {
             let due = repairs.iter().position(|(at, _)| *at == next).unwrap_or(0);
             let (_, broker) = repairs.remove(due);
             recorder.note(Event::Disturbed { what: format!("broker {broker} comes back") });
-            mend(&mock, broker);
+            mend(&world, broker);
         } else if let Some(act) = acts.next() {
             recorder.note(Event::Disturbed { what: format!("{:?}", act.harm) });
-            if let Some((broker, away)) = harm(&mock, act.harm) {
+            if let Some((broker, away)) = harm(&world, act.harm) {
                 repairs.push((recorder.elapsed() + away, broker));
             }
         }
     }
-    mock.cluster().forget_faults();
+    world.mock().cluster().forget_faults();
     if is_disturbing {
         recorder.note(Event::Calmed);
     }
+    calm.send_replace(true);
 }
 
 /// Does harm; says which broker comes back after how long.
-fn harm(mock: &Mock, harm: Harm) -> Option<(i32, Duration)> {
+fn harm(world: &World, harm: Harm) -> Option<(i32, Duration)> {
+    let mock = world.mock();
     // Harm to what is down already, or that is no replica, is none.
     let (done, repair) = match harm {
         Harm::Requests { key, skip, times, fault } => {
             mock.cluster().on(key).skip(skip).times(times, fault);
             return None;
         }
-        Harm::Any { probability, fault } => {
-            mock.cluster().on_any().with_probability(probability, fault);
+        Harm::Flaky { key, probability, fault } => {
+            let mut cluster = mock.cluster();
+            let rule = match key {
+                Some(key) => cluster.on(key),
+                None => cluster.on_any(),
+            };
+            rule.with_probability(probability, fault);
             return None;
         }
-        Harm::Kill(broker, away) => (mock.kill_broker(broker), Some((broker, away))),
+        Harm::Kill(broker, away) => {
+            endanger(world, |place| mock.cluster().leader(&place.topic, place.partition) == Some(broker));
+            (mock.kill_broker(broker), Some((broker, away)))
+        }
         Harm::Stop(broker, away) => (mock.stop_broker(broker), Some((broker, away))),
-        Harm::Pause(broker, away) => (mock.pause_broker(broker), Some((broker, away))),
+        Harm::Pause(broker, away) => {
+            endanger(world, |place| mock.cluster().leader(&place.topic, place.partition) == Some(broker));
+            (mock.pause_broker(broker), Some((broker, away)))
+        }
         Harm::Cut(broker) => (mock.cluster().cut_connections(broker), None),
-        Harm::MoveLeader(place, to) => (mock.move_leader(&place.topic, place.partition, to), None),
-        Harm::MoveCoordinator(to) => (mock.move_group_coordinator(GROUP, to), None),
-        Harm::Expire(member) => {
+        Harm::MoveLeader(place, to) => {
+            endanger(world, |other| *other == place);
+            (mock.move_leader(&place.topic, place.partition, to), None)
+        }
+        Harm::MoveCoordinator(group, to) => (mock.move_group_coordinator(&group, to), None),
+        Harm::MoveTransactions(id, to) => (mock.move_transaction_coordinator(&id, to), None),
+        Harm::Fence(id) => {
             let mut cluster = mock.cluster();
             let now = cluster.now();
-            let members = cluster.group_members(GROUP);
+            cluster.fence_producer(now, &id);
+            return None;
+        }
+        Harm::Expire(group, member) => {
+            let mut cluster = mock.cluster();
+            let now = cluster.now();
+            let members = cluster.group_members(&group);
             match member {
                 Some(_) if members.is_empty() => {}
                 Some(number) => {
-                    cluster.expire_session(now, GROUP, Some(&members[number % members.len()]));
+                    cluster.expire_session(now, &group, Some(&members[number % members.len()]));
                 }
                 None => {
-                    cluster.expire_session(now, GROUP, None);
+                    cluster.expire_session(now, &group, None);
                 }
             }
             return None;
         }
-        Harm::Rebalance => {
+        Harm::Rebalance(group) => {
             let mut cluster = mock.cluster();
             let now = cluster.now();
-            cluster.force_rebalance(now, GROUP);
+            cluster.force_rebalance(now, &group);
+            return None;
+        }
+        Harm::Grow(topic, count) => {
+            tokio::spawn(grow(world.clone(), topic, count));
             return None;
         }
     };
     done.is_ok().then_some(repair).flatten()
 }
 
+/// Notes that what some leaders have alone may be lost.
+fn endanger(world: &World, is_in_danger: impl Fn(&Place) -> bool) {
+    for place in world.places().into_iter().filter(is_in_danger) {
+        world.recorder().note(Event::Endangered { place });
+    }
+}
+
+/// Asks for more partitions until they are there, or were refused.
+async fn grow(world: World, topic: String, count: i32) {
+    let Ok(client) = world.client() else { return };
+    let wanted =
+        CreatePartitionsTopic { name: topic.clone(), count, assignments: None, ..Default::default() };
+    let request = CreatePartitionsRequest { topics: vec![wanted], timeout_ms: 2_000, ..Default::default() };
+    let name: Arc<str> = topic.into();
+    let deadline = tokio::time::Instant::now().into_std() + Duration::from_secs(60);
+    while i32::try_from(world.places_of(&name).len()).is_ok_and(|found| found < count) {
+        let refused = match client.call(Target::Controller, &request, deadline).await {
+            Ok(response) => response.results.iter().any(|result| {
+                result.error_code == ErrorCode::INVALID_PARTITIONS
+                    || result.error_code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+            }),
+            Err(error) => !error.is_retriable(),
+        };
+        if refused || tokio::time::Instant::now().into_std() >= deadline {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// Brings a broker back, whatever has become of it.
-fn mend(mock: &Mock, broker: i32) {
+fn mend(world: &World, broker: i32) {
+    let mock = world.mock();
     let state = mock.cluster().broker_state(broker);
     let mended: Result<(), HarmError> = match state {
         Some(BrokerState::Down) => mock.restart_broker(broker),

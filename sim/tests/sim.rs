@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use ottla_mock::Fault;
 use ottla_mock::history::{Event, Rule};
+#[cfg(tokio_unstable)]
+use ottla_producer::CompressionType;
 use ottla_protocol::api::ApiKey;
 use ottla_protocol::error_code::ErrorCode;
 use ottla_sim::{Act, Departure, Harm, Outcome, Plan, run, run_plan};
@@ -19,7 +21,7 @@ fn seeds() -> std::ops::Range<u64> {
             .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
     };
     let start = number("OTTLA_SIM_START", 0);
-    start..start + number("OTTLA_SIM_SEEDS", 300)
+    start..start + number("OTTLA_SIM_SEEDS", 2_000)
 }
 
 #[test]
@@ -44,15 +46,19 @@ fn no_seed_loses_duplicates_or_reorders_anything() {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
-    failed.sort_by_key(|outcome| outcome.plan.seed);
-    let numbers: Vec<u64> = failed.iter().map(|outcome| outcome.plan.seed).collect();
+    failed.sort_by_key(|outcome| outcome.seed);
+    let numbers: Vec<u64> = failed.iter().map(|outcome| outcome.seed).collect();
     assert!(failed.is_empty(), "seeds {numbers:?} fail; the first:\n{}", failed[0]);
 }
 
+/// Without tokio's flag what happens at one instant may happen in another order the next time.
 #[cfg(tokio_unstable)]
 #[test]
 fn a_seed_replays_exactly() {
-    for seed in 500..515 {
+    let is_compressed =
+        |plan: &Plan| plan.producers.iter().any(|producer| producer.compression != CompressionType::None);
+    // Codecs work on threads, which no seed rules.
+    for seed in (500..600).filter(|seed| !is_compressed(&Plan::of(*seed))) {
         let (first, second) = (run(seed), run(seed));
         for (one, other) in first.history.entries().iter().zip(second.history.entries()) {
             assert_eq!(one, other, "seed {seed}");
@@ -76,6 +82,13 @@ fn seeds_have_everything_in_them_that_the_rules_look_at() {
     assert!(has(|event| matches!(event, Event::Stored { .. })) > 50);
     assert!(has(|event| matches!(event, Event::Disturbed { .. })) > 50);
     assert!(has(|event| matches!(event, Event::Refused { .. })) > 0);
+    assert!(has(|event| matches!(event, Event::Sought { .. })) > 20);
+    assert!(has(|event| matches!(event, Event::Failed { possibly_written: true, .. })) > 20);
+    assert!(has(|event| matches!(event, Event::Ended { committed: Some(true), .. })) > 50);
+    assert!(has(|event| matches!(event, Event::Ended { committed: Some(false), .. })) > 10);
+    assert!(has(|event| matches!(event, Event::Fenced { .. })) > 10);
+    assert!(has(|event| matches!(event, Event::Careless { .. })) > 0);
+    assert!(has(|event| matches!(event, Event::Endangered { .. })) > 10);
 }
 
 /// A quiet run of one producer and one member.
@@ -85,7 +98,10 @@ fn quiet(seed: u64) -> Plan {
     plan.producers[0].records = 30;
     plan.producers[0].close = Duration::from_secs(130);
     plan.members.truncate(1);
-    plan.lone_reader = false;
+    plan.producers[0].careless = false;
+    plan.members[0].rests = false;
+    plan.lone_reader = None;
+    plan.pipelines.clear();
     plan.lag = Duration::ZERO;
     plan.acts.clear();
     plan
@@ -128,7 +144,7 @@ fn a_group_that_nobody_can_join_is_found_out() {
         fault: Fault::error(ErrorCode::COORDINATOR_NOT_AVAILABLE),
     };
     // The second act keeps the first from being mended before the member has left.
-    let later = Act { at: Duration::from_secs(40), harm: Harm::Rebalance };
+    let later = Act { at: Duration::from_secs(40), harm: Harm::Rebalance("readers".to_owned()) };
     plan.acts = vec![Act { at: Duration::ZERO, harm: refused }, later];
     let rules = rules(&run_plan(plan));
     assert!(rules.contains(&Rule::Undelivered), "{rules:?}");

@@ -145,9 +145,9 @@ fn start_jobs(
     let now = now();
     let (outlook, lookups, committed, next_lookup) = {
         let mut state = context.shared.state();
-        state.plan.retain(&**cluster);
         let mut outlook = state.outlook(now, &**cluster);
         outlook.ready.iter().for_each(|node| state.plan.begin(*node));
+        state.plan.retain(now, &**cluster);
         let lookups = state.begin_lookups(now, &**cluster);
         let committed = state.begin_committed(now);
         if let Source::Group(topics) = &state.subscription.source

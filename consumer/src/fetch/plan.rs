@@ -248,9 +248,11 @@ impl FetchPlan {
         state.failures = state.failures.saturating_add(1);
     }
 
-    /// Forgets brokers that are gone.
-    pub(crate) fn retain(&mut self, routes: &dyn Routes) {
-        self.nodes.retain(|node, state| state.in_flight || routes.knows(*node));
+    /// Forgets brokers that are gone, but not how long to wait for one that failed: as long as the metadata have it lead, it
+    /// is asked again.
+    pub(crate) fn retain(&mut self, now: Instant, routes: &dyn Routes) {
+        let is_put_off = |state: &NodeState| state.not_before.is_some_and(|at| at > now);
+        self.nodes.retain(|node, state| state.in_flight || is_put_off(state) || routes.knows(*node));
     }
 
     /// How many bytes a broker may be asked for; `None` if it is too little to be worth a request.

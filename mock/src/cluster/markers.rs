@@ -4,14 +4,16 @@
 //! marker waits; when another broker becomes the coordinator, the old one's markers are void and it sends its own, in its
 //! own epoch, after which partitions take none of an older epoch.
 //!
+//! A transaction is over only when all replicas in sync have its markers: one that is lost with its leader is written again.
+//!
 //! Sources: KIP-98, `TransactionMarkerChannelManager` of Kafka 4.3.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::Cluster;
 use super::alarms::Alarm;
 use super::brokers::BrokerState;
+use super::{Cluster, Partition};
 use crate::log::MarkerAppend;
 use crate::transactions::{Marker, Target};
 
@@ -30,6 +32,26 @@ struct Pending {
     coordinator_epoch: i32,
     marker: Marker,
     target: Target,
+    appended: Option<Appended>,
+}
+
+/// A marker in a log that followers may have yet to copy.
+#[derive(Debug, Clone, Copy)]
+struct Appended {
+    leader_epoch: i32,
+    /// Where the log ended with it.
+    end: i64,
+}
+
+/// What has become of a marker.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// Nobody can take it now.
+    Waits,
+    /// It is in the log, and may yet be lost.
+    Appended,
+    /// It is there to stay, or its target is gone.
+    Done,
 }
 
 impl Markers {
@@ -66,7 +88,13 @@ impl Cluster {
             }
             for target in &marker.targets {
                 let (marker, target) = (marker.clone(), target.clone());
-                self.markers.pending.push_back(Pending { due, coordinator_epoch, marker, target });
+                self.markers.pending.push_back(Pending {
+                    due,
+                    coordinator_epoch,
+                    marker,
+                    target,
+                    appended: None,
+                });
             }
         }
         settled | self.write_markers(now)
@@ -77,14 +105,15 @@ impl Cluster {
             return false;
         }
         let mut written = false;
-        for pending in std::mem::take(&mut self.markers.pending) {
+        for mut pending in std::mem::take(&mut self.markers.pending) {
             let id = &pending.marker.transactional_id;
             let is_sent = pending.due <= now
                 && self.transaction_coordinator(id).is_some_and(|coordinator| self.runs(coordinator));
-            if is_sent && self.write_marker(now, &pending) {
-                let producer_id = pending.marker.producer_id;
-                self.transactions.handle_marker_written(now, id, producer_id, &pending.target);
-                written = true;
+            let fate = if is_sent { self.write_marker(now, &mut pending) } else { Fate::Waits };
+            written |= fate != Fate::Waits;
+            if fate == Fate::Done {
+                let Marker { transactional_id, producer_id, .. } = &pending.marker;
+                self.transactions.handle_marker_written(now, transactional_id, *producer_id, &pending.target);
             } else {
                 self.markers.pending.push_back(pending);
             }
@@ -92,28 +121,33 @@ impl Cluster {
         written
     }
 
-    /// Writes a marker, unless nobody leads its partition now. A target that is gone, or has got its marker already, is done.
-    fn write_marker(&mut self, now: Instant, pending: &Pending) -> bool {
+    /// Writes a marker, unless nobody can take it now, and waits for its copies.
+    fn write_marker(&mut self, now: Instant, pending: &mut Pending) -> Fate {
         let now_ms = self.wall_ms(now);
-        let Pending { marker, coordinator_epoch, .. } = pending;
+        let Pending { marker, coordinator_epoch, .. } = &*pending;
         match &pending.target {
             Target::Group(group) => {
                 if !self.group_coordinator(group).is_some_and(|coordinator| self.runs(coordinator)) {
-                    return false;
+                    return Fate::Waits;
                 }
                 self.groups.complete_transaction(marker.producer_id, marker.producer_epoch, marker.commit);
-                true
+                Fate::Done
             }
-            Target::Partition { topic, partition: index } => {
-                let Some(partition) = self.topics.get(topic).and_then(|topic| topic.partition(*index)) else {
-                    return true;
-                };
-                if !self.runs(partition.leader) {
-                    return false;
-                }
-                let Some(topic) = self.topics.get_mut(topic) else { return true };
+            Target::Partition { topic, partition } => {
+                let index = *partition;
+                let Some(topic) = self.topics.get(topic) else { return Fate::Done };
                 let id = topic.id;
-                let Some(partition) = topic.partition_mut(*index) else { return true };
+                let Some(partition) = topic.partition(index) else { return Fate::Done };
+                if !self.runs(partition.leader) {
+                    return Fate::Waits;
+                }
+                if let Some(appended) = pending.appended.filter(|appended| is_kept(partition, appended)) {
+                    let is_copied = partition.log.high_watermark() >= appended.end;
+                    return if is_copied { Fate::Done } else { Fate::Waits };
+                }
+                if !partition.has_min_isr() {
+                    return Fate::Waits;
+                }
                 let append = MarkerAppend {
                     producer_id: marker.producer_id,
                     producer_epoch: marker.producer_epoch,
@@ -122,10 +156,15 @@ impl Cluster {
                     transaction_version: marker.transaction_version,
                     leader_epoch: partition.leader_epoch,
                 };
-                if partition.log.append_marker(now_ms, &append).is_ok() {
-                    self.grown(now, id, *index);
+                let Some(partition) = self.partition_mut(id, index) else { return Fate::Done };
+                // What is refused was written by a coordinator before this one: that, too, has to be copied.
+                let is_new = partition.log.append_marker(now_ms, &append).is_ok();
+                let end = partition.log.end_offset();
+                pending.appended = Some(Appended { leader_epoch: append.leader_epoch, end });
+                if is_new {
+                    self.grown(now, id, index);
                 }
-                true
+                Fate::Appended
             }
         }
     }
@@ -140,4 +179,10 @@ impl Cluster {
     fn runs(&self, broker: i32) -> bool {
         self.brokers.get(broker).is_some_and(|broker| broker.state == BrokerState::Running)
     }
+}
+
+/// Whether a log has lost nothing of what it had when a marker was written.
+fn is_kept(partition: &Partition, appended: &Appended) -> bool {
+    let end = partition.log.end_offset_for_epoch(appended.leader_epoch);
+    end.is_some_and(|end| end.leader_epoch == appended.leader_epoch && end.end_offset >= appended.end)
 }

@@ -135,6 +135,15 @@ pub enum Event {
         /// The record.
         record: RecordId,
     },
+    /// A consumer goes on from elsewhere in a partition that it has.
+    Sought {
+        /// The consumer.
+        consumer: ConsumerId,
+        /// The partition.
+        place: Place,
+        /// Where it goes on.
+        offset: i64,
+    },
     /// A consumer was asked to commit an offset.
     CommitAsked {
         /// The consumer.
@@ -183,6 +192,31 @@ pub enum Event {
         /// Whether it was committed; `None` where nobody knows.
         committed: Option<bool>,
     },
+    /// A record was made from another one that a group was handed: once for each, if the group's work is to count once.
+    Derived {
+        /// The record that was sent.
+        record: RecordId,
+        /// The record that it was made from.
+        from: RecordId,
+        /// The group that was handed it.
+        group: Arc<str>,
+    },
+    /// A newer producer has begun with the transactional id of this one, which may not commit anything from now on.
+    Fenced {
+        /// The producer.
+        producer: u32,
+    },
+    /// A producer is content with its leaders' word (`acks=1`) and numbers no batches: what it sends may be there twice, in
+    /// another order, or lost with its leader.
+    Careless {
+        /// The producer.
+        producer: u32,
+    },
+    /// A partition's leader goes, and with it what nobody else has of the partition.
+    Endangered {
+        /// The partition.
+        place: Place,
+    },
     /// Somebody did harm to the cluster.
     Disturbed {
         /// What was done.
@@ -224,6 +258,7 @@ impl Event {
             | Event::Refused { record }
             | Event::Acknowledged { record, .. }
             | Event::Failed { record, .. }
+            | Event::Derived { record, .. }
             | Event::HandedOut { record, .. } => Some(*record),
             _ => None,
         }
@@ -236,6 +271,8 @@ impl Event {
             | Event::Revoked { place, .. }
             | Event::Lost { place, .. }
             | Event::HandedOut { place, .. }
+            | Event::Sought { place, .. }
+            | Event::Endangered { place }
             | Event::CommitAsked { place, .. }
             | Event::CommitAnswered { place, .. }
             | Event::Stored { place, .. } => Some(place),
@@ -263,6 +300,7 @@ impl Event {
             | Event::Closing { consumer }
             | Event::Gone { consumer }
             | Event::HandedOut { consumer, .. }
+            | Event::Sought { consumer, .. }
             | Event::CommitAsked { consumer, .. }
             | Event::CommitAnswered { consumer, .. } => Some(*consumer),
             _ => None,
@@ -348,6 +386,13 @@ impl fmt::Display for Event {
                 Some(false) => write!(f, "{transaction} aborted"),
                 None => write!(f, "{transaction} ended, nobody knows how"),
             },
+            Event::Sought { consumer, place, offset } => {
+                write!(f, "{consumer} goes on at {offset} of {place}")
+            }
+            Event::Derived { record, from, group } => write!(f, "{record} made from {from} for {group}"),
+            Event::Fenced { producer } => write!(f, "producer {producer} fenced"),
+            Event::Careless { producer } => write!(f, "producer {producer} is content with acks=1"),
+            Event::Endangered { place } => write!(f, "-- {place} loses its leader"),
             Event::Disturbed { what } => write!(f, "-- {what}"),
             Event::Calmed => f.write_str("-- calm"),
             Event::Finished => f.write_str("-- finished"),

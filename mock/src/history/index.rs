@@ -16,6 +16,11 @@ pub(super) struct Index<'a> {
     pub(super) tenures: Vec<Tenure<'a>>,
     by_owner: BTreeMap<(ConsumerId, &'a Place), Vec<usize>>,
     pub(super) transactions: BTreeMap<TransactionId, Transaction>,
+    /// When producers were fenced.
+    pub(super) fenced: BTreeMap<u32, usize>,
+    careless: BTreeSet<u32>,
+    /// When each partition lost its leader last.
+    endangered: BTreeMap<&'a Place, usize>,
 }
 
 /// What became of a record.
@@ -50,6 +55,8 @@ pub(super) struct Tenure<'a> {
     pub(super) from: usize,
     pub(super) until: Option<usize>,
     pub(super) generations: BTreeSet<i32>,
+    /// Where the consumer wanted to go on, if it began so.
+    pub(super) start: Option<i64>,
 }
 
 /// What became of a transaction.
@@ -70,6 +77,9 @@ impl<'a> Index<'a> {
             tenures: Vec::new(),
             by_owner: BTreeMap::new(),
             transactions: BTreeMap::new(),
+            fenced: BTreeMap::new(),
+            careless: BTreeSet::new(),
+            endangered: BTreeMap::new(),
         };
         for (at, entry) in history.entries.iter().enumerate() {
             index.take(at, &entry.event);
@@ -99,9 +109,15 @@ impl<'a> Index<'a> {
                 self.readers.insert(*consumer, reader);
             }
             Event::Assigned { consumer, place } => {
-                self.by_owner.entry((*consumer, place)).or_default().push(self.tenures.len());
-                let generations = BTreeSet::new();
-                self.tenures.push(Tenure { consumer: *consumer, place, from: at, until: None, generations });
+                self.begin(*consumer, place, at, BTreeSet::new(), None);
+            }
+            Event::Sought { consumer, place, offset } => {
+                let mut generations = BTreeSet::new();
+                for tenure in self.open(*consumer).filter(|tenure| tenure.place == place) {
+                    tenure.until = Some(at);
+                    generations.append(&mut tenure.generations.clone());
+                }
+                self.begin(*consumer, place, at, generations, Some(*offset));
             }
             Event::Revoked { consumer, place } | Event::Lost { consumer, place } => {
                 self.open(*consumer)
@@ -121,8 +137,39 @@ impl<'a> Index<'a> {
             Event::Ended { transaction, committed } => {
                 self.transactions.entry(*transaction).or_default().ended = Some((at, *committed));
             }
+            Event::Fenced { producer } => {
+                self.fenced.entry(*producer).or_insert(at);
+            }
+            Event::Careless { producer } => {
+                self.careless.insert(*producer);
+            }
+            Event::Endangered { place } => {
+                self.endangered.insert(place, at);
+            }
             _ => {}
         }
+    }
+
+    fn begin(
+        &mut self,
+        consumer: ConsumerId,
+        place: &'a Place,
+        from: usize,
+        generations: BTreeSet<i32>,
+        start: Option<i64>,
+    ) {
+        self.by_owner.entry((consumer, place)).or_default().push(self.tenures.len());
+        self.tenures.push(Tenure { consumer, place, from, until: None, generations, start });
+    }
+
+    /// Whether a producer asks for neither order nor uniqueness.
+    pub(super) fn is_careless(&self, producer: u32) -> bool {
+        self.careless.contains(&producer)
+    }
+
+    /// Whether what was sent at an entry may be lost although its leader had it.
+    pub(super) fn may_be_lost(&self, producer: u32, place: &Place, sent: usize) -> bool {
+        self.is_careless(producer) && self.endangered.get(place).is_some_and(|at| *at > sent)
     }
 
     fn open(&mut self, consumer: ConsumerId) -> impl Iterator<Item = &mut Tenure<'a>> {

@@ -116,6 +116,22 @@ impl FinalLog {
         Ok(())
     }
 
+    /// The first record from an offset on that a reader sees.
+    pub fn visible_from(&self, offset: i64, committed_only: bool) -> Option<&Logged> {
+        let first = self.records.partition_point(|logged| logged.offset < offset);
+        self.records[first..].iter().find(|logged| logged.is_visible(committed_only))
+    }
+
+    /// The last record that a reader sees.
+    pub fn last_visible(&self, committed_only: bool) -> Option<&Logged> {
+        self.records.iter().rev().find(|logged| logged.is_visible(committed_only))
+    }
+
+    /// Whether a transaction has neither been committed nor aborted.
+    pub fn has_open(&self) -> bool {
+        self.records.iter().any(|logged| logged.fate == Fate::Open)
+    }
+
     /// The record at an offset.
     pub fn at(&self, offset: i64) -> Option<&Logged> {
         self.records

@@ -23,7 +23,7 @@
 //!
 //! - [`event`](Event): what is noted; `log`: what the logs hold;
 //! - `index`: the same, by record, transaction, consumer and partition;
-//! - `rules`: one file for what concerns the log, reading, ownership, commits, transactions, outcomes and time;
+//! - `rules`: one file for what concerns the log, reading, ownership, commits, transactions, processing, outcomes and time;
 //! - `violation`: how a finding reads, with the part of the history around it.
 //!
 //! Guarantee: the findings follow from the history alone, in an order that does not change.

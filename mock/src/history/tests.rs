@@ -127,6 +127,169 @@ fn two_owners(disturbed: bool, generations: [i32; 2]) -> Vec<Rule> {
     rules(&history)
 }
 
+/// Records of producer 1 at the offsets that are their numbers, with these fates, and what was noted.
+fn told(fates: &[Fate], events: impl IntoIterator<Item = Event>) -> Vec<Rule> {
+    let mut history = History::new();
+    let logged = fates.iter().zip(0_u32..).map(|(fate, sequence)| Logged {
+        offset: i64::from(sequence),
+        record: id(u64::from(sequence)),
+        fate: *fate,
+    });
+    let log = FinalLog::new(logged);
+    for logged in &log.records {
+        let transaction = (logged.fate != Fate::Plain).then_some(TRANSACTION);
+        let (record, place) = (logged.record, Place::new("t", 0));
+        history.note(Duration::ZERO, Event::Sent { record, place, transaction });
+        history.note(Duration::ZERO, Event::Acknowledged { record, offset: Some(logged.offset) });
+    }
+    for event in events {
+        history.note(Duration::from_secs(1), event);
+    }
+    history.keep(Place::new("t", 0), log);
+    rules(&history)
+}
+
+fn id(sequence: u64) -> RecordId {
+    RecordId { producer: 1, sequence }
+}
+
+const TRANSACTION: TransactionId = TransactionId { producer: 1, number: 0 };
+const READER: ConsumerId = ConsumerId(0);
+
+/// A reader of the partition hands out these offsets, after each of which it may go on elsewhere.
+fn read(steps: &[(i64, Option<i64>)]) -> Vec<Rule> {
+    let place = || Place::new("t", 0);
+    let topics = vec!["t".into()];
+    let mut events = vec![
+        Event::Opened { consumer: READER, group: None, topics, committed_only: false },
+        Event::Assigned { consumer: READER, place: place() },
+    ];
+    for (offset, sought) in steps {
+        let record = id(offset.unsigned_abs());
+        events.push(Event::HandedOut { consumer: READER, place: place(), offset: *offset, record });
+        if let Some(offset) = *sought {
+            events.push(Event::Sought { consumer: READER, place: place(), offset });
+        }
+    }
+    told(&[Fate::Plain; 4], events)
+}
+
+#[test]
+fn who_goes_on_elsewhere_reads_from_there_and_leaves_nothing_out() {
+    let all = [(0, None), (1, None), (2, None)];
+    assert_eq!(read(&[&all[..], &[(3, Some(1)), (1, None), (2, None)]].concat()), []);
+    assert_eq!(read(&[&all[..], &[(3, Some(1)), (2, None)]].concat()), [Rule::Skipped]);
+    assert_eq!(read(&[&all[..], &[(3, Some(2)), (1, None)]].concat()), [Rule::ReadTwice]);
+    assert_eq!(read(&[&all[..], &[(3, Some(0)), (0, None), (2, None)]].concat()), [Rule::Skipped]);
+}
+
+#[test]
+fn only_a_producer_that_is_not_fenced_commits() {
+    let end = |commit| Event::Ending { transaction: TRANSACTION, commit };
+    let ended = |committed| Event::Ended { transaction: TRANSACTION, committed };
+    let begun = Event::Begun { transaction: TRANSACTION };
+    let fenced = Event::Fenced { producer: 1 };
+    let of = |fate, events: &[Event]| told(&[fate], [std::slice::from_ref(&begun), events].concat());
+    assert_eq!(of(Fate::Committed, &[end(true), fenced.clone(), ended(None)]), []);
+    assert_eq!(of(Fate::Aborted, &[fenced.clone(), end(true), ended(None)]), []);
+    assert_eq!(of(Fate::Committed, &[fenced, end(true), ended(None)]), [Rule::Usurped]);
+    assert_eq!(of(Fate::Committed, &[]), [Rule::Usurped]);
+    assert_eq!(of(Fate::Committed, &[end(false), ended(None)]), [Rule::Usurped]);
+}
+
+#[test]
+fn a_transaction_may_be_open_for_a_while_and_not_for_ever() {
+    let open = |seconds| {
+        let mut history = History::new();
+        let place = Place::new("t", 0);
+        let record = id(0);
+        history.note(Duration::ZERO, Event::Begun { transaction: TRANSACTION });
+        let sent = Event::Sent { record, place: place.clone(), transaction: Some(TRANSACTION) };
+        history.note(Duration::ZERO, sent);
+        history.note(Duration::ZERO, Event::Acknowledged { record, offset: Some(0) });
+        history.note(Duration::from_secs(seconds), Event::Finished);
+        history.keep(place, FinalLog::new([Logged { offset: 0, record, fate: Fate::Open }]));
+        rules(&history)
+    };
+    assert_eq!(open(20), []);
+    assert_eq!(open(200), [Rule::LeftOpen]);
+}
+
+#[test]
+fn what_is_made_from_a_record_counts_once_and_with_the_offset() {
+    let (input, output) = (Place::new("in", 0), Place::new("out", 0));
+    let judged = |fates: &[Fate], stored: Option<i64>| {
+        let mut history = History::new();
+        let mut note = |event| history.note(Duration::from_secs(1), event);
+        let from = RecordId { producer: 7, sequence: 0 };
+        note(Event::Sent { record: from, place: input.clone(), transaction: None });
+        note(Event::Acknowledged { record: from, offset: Some(0) });
+        let (group, topics): (std::sync::Arc<str>, _) = ("g".into(), vec!["in".into()]);
+        note(Event::Opened { consumer: READER, group: Some(group.clone()), topics, committed_only: true });
+        note(Event::Assigned { consumer: READER, place: input.clone() });
+        note(Event::HandedOut { consumer: READER, place: input.clone(), offset: 0, record: from });
+        let mut made = Vec::new();
+        for (fate, sequence) in fates.iter().zip(0_u32..) {
+            let transaction = TransactionId { producer: 1, number: sequence };
+            let record = id(u64::from(sequence));
+            note(Event::Begun { transaction });
+            note(Event::Derived { record, from, group: group.clone() });
+            note(Event::Sent { record, place: output.clone(), transaction: Some(transaction) });
+            note(Event::Acknowledged { record, offset: Some(i64::from(sequence)) });
+            note(Event::Ending { transaction, commit: *fate == Fate::Committed });
+            made.push(Logged { offset: i64::from(sequence), record, fate: *fate });
+        }
+        if let Some(offset) = stored {
+            note(Event::Stored { group, place: input.clone(), offset });
+        }
+        note(Event::Finished);
+        history.keep(input.clone(), FinalLog::new([Logged::plain(0, from)]));
+        history.keep(output.clone(), FinalLog::new(made));
+        rules(&history)
+    };
+    assert_eq!(judged(&[Fate::Aborted, Fate::Committed], Some(1)), []);
+    assert_eq!(judged(&[Fate::Committed], None), []);
+    assert_eq!(judged(&[Fate::Committed, Fate::Committed], Some(1)), [Rule::ProcessedTwice]);
+    assert_eq!(judged(&[Fate::Aborted], Some(1)), [Rule::Unprocessed]);
+    assert_eq!(judged(&[Fate::Aborted], None), [Rule::Unprocessed]);
+    assert_eq!(judged(&[Fate::Committed], Some(0)), [Rule::Unprocessed]);
+}
+
+#[test]
+fn nothing_fails_that_had_time_enough_in_a_calm_cluster() {
+    let failed = |calm: Option<u64>, told: u64| {
+        let mut history = History::new();
+        let (record, place) = (id(0), Place::new("t", 0));
+        history.note(Duration::ZERO, Event::Sent { record, place, transaction: None });
+        if let Some(calm) = calm {
+            history.note(Duration::from_secs(1), Event::Disturbed { what: "all brokers crash".to_owned() });
+            history.note(Duration::from_secs(calm), Event::Calmed);
+        }
+        history.note(Duration::from_secs(told), Event::Failed { record, possibly_written: false });
+        let limits = Limits { expulsion: Duration::from_secs(60), ..Limits::default() };
+        history.check(&limits).iter().map(|violation| violation.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(failed(None, 4), []);
+    assert_eq!(failed(Some(80), 120), []);
+    assert_eq!(failed(Some(20), 120), [Rule::GivenUp]);
+    assert_eq!(failed(None, 120), [Rule::GivenUp]);
+}
+
+#[test]
+fn the_careless_lose_records_with_a_leader_and_only_then() {
+    let (place, record) = (Place::new("t", 0), id(9));
+    let lost = |events: &[Event]| {
+        let sent = Event::Sent { record, place: place.clone(), transaction: None };
+        let acknowledged = Event::Acknowledged { record, offset: Some(0) };
+        told(&[], [&[sent, acknowledged], events].concat())
+    };
+    let careless = Event::Careless { producer: 1 };
+    let endangered = Event::Endangered { place: place.clone() };
+    assert_eq!(lost(&[careless.clone(), endangered.clone()]), []);
+    assert_eq!(lost(&[careless]), [Rule::Lost]);
+    assert_eq!(lost(&[endangered]), [Rule::Lost]);
+}
+
 #[test]
 fn who_was_given_up_may_not_know_it_yet_but_nobody_shares_a_generation() {
     assert_eq!(two_owners(true, [1, 2]), []);

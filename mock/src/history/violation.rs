@@ -47,10 +47,20 @@ pub enum Rule {
     EarlyRead,
     /// A transaction's records do not share one fate, or not the one that was told.
     Torn,
+    /// A transaction was committed that nobody asked to commit, or only a producer that had been fenced by then.
+    Usurped,
+    /// A transaction is still open long after its beginning, and holds up all readers of committed records.
+    LeftOpen,
+    /// What was made from a record is committed more than once.
+    ProcessedTwice,
+    /// A group's offset is past a record from which nothing is committed, or the other way round.
+    Unprocessed,
     /// A record's or commit's outcome was told more than once.
     ToldTwice,
     /// A record's or commit's outcome was never told.
     Untold,
+    /// A record failed after it had waited for long in a calm cluster.
+    GivenUp,
     /// Something took longer than it may.
     Late,
 }
@@ -174,8 +184,13 @@ impl fmt::Display for Rule {
             Rule::AbortedRead => "aborted read",
             Rule::EarlyRead => "early read",
             Rule::Torn => "torn transaction",
+            Rule::Usurped => "commit usurped",
+            Rule::LeftOpen => "left open",
+            Rule::ProcessedTwice => "processed twice",
+            Rule::Unprocessed => "unprocessed",
             Rule::ToldTwice => "told twice",
             Rule::Untold => "untold",
+            Rule::GivenUp => "given up",
             Rule::Late => "late",
         })
     }

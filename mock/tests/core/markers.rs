@@ -172,3 +172,49 @@ fn a_coordinator_that_is_paused_writes_no_markers_and_its_successor_does() {
     wire.pass(Duration::from_millis(20));
     assert_eq!((wire.committed(), wire.coordinator_epoch()), (vec!["v".to_owned()], 1));
 }
+
+#[test]
+fn a_transaction_is_over_only_when_its_markers_are_copied_and_a_lost_one_is_written_again() {
+    let mut wire = Wire::new(options());
+    // Of the id's coordinator nothing may move.
+    if wire.coordinator() == wire.leader() {
+        let other = wire.followers()[0];
+        wire.cluster.move_leader(wire.now, "t", 0, other).unwrap();
+    }
+    let who = wire.init().unwrap();
+    assert_eq!(wire.write(who, "v"), ErrorCode::NONE);
+    let followers = wire.followers();
+    for follower in followers {
+        wire.cluster.hold_replication("t", 0, follower).unwrap();
+    }
+    let end = |wire: &Wire| wire.cluster.log("t", 0).unwrap().end_offset();
+    wire.commit(who).unwrap();
+    assert_eq!((end(&wire), wire.init()), (2, Err(ErrorCode::CONCURRENT_TRANSACTIONS)));
+    wire.cluster.move_leader(wire.now, "t", 0, followers[0]).unwrap();
+    wire.collect();
+    assert_eq!((end(&wire), wire.init()), (2, Err(ErrorCode::CONCURRENT_TRANSACTIONS)));
+    assert_eq!(wire.committed(), Vec::<String>::new());
+    wire.cluster.resume_replication(wire.now, "t", 0).unwrap();
+    wire.collect();
+    assert_eq!((wire.committed(), wire.init().is_ok()), (vec!["v".to_owned()], true));
+}
+
+#[test]
+fn a_marker_waits_until_enough_replicas_are_in_sync() {
+    let mut wire = Wire::new(options().config("min.insync.replicas", "2"));
+    let who = wire.init().unwrap();
+    assert_eq!(wire.write(who, "v"), ErrorCode::NONE);
+    wire.cluster.hold_markers();
+    wire.commit(who).unwrap();
+    let followers = wire.followers();
+    for follower in followers {
+        wire.cluster.stop_broker(wire.now, follower).unwrap();
+    }
+    wire.cluster.release_markers(wire.now);
+    wire.collect();
+    assert_eq!(wire.committed(), Vec::<String>::new());
+    assert_eq!(wire.init(), Err(ErrorCode::CONCURRENT_TRANSACTIONS));
+    wire.cluster.restart_broker(wire.now, followers[0]).unwrap();
+    wire.collect();
+    assert_eq!((wire.committed(), wire.init().is_ok()), (vec!["v".to_owned()], true));
+}

@@ -1,14 +1,14 @@
 //! What each gate runs.
 //!
-//! Integration tests are sorted by name: `conformance` and what starts with `broker` (and this crate's own `kafka`) have
-//! gates of their own, all others run with the unit tests.
+//! Integration tests are sorted by name: `conformance`, `sim` and what starts with `broker` (and this crate's own `kafka`)
+//! have gates of their own, all others run with the unit tests.
 
 use std::thread;
 
 use serde_json::Value;
 
 use super::{Step, cargo, succeed};
-use crate::{bans, fuzz, repo};
+use crate::{bans, fuzz, repo, sim};
 
 pub(super) const ALL: &[Step] = &[
     Step { name: "fmt", what: "formatting", slow: false, run: fmt },
@@ -16,6 +16,7 @@ pub(super) const ALL: &[Step] = &[
     Step { name: "doc", what: "documentation, warnings as errors", slow: false, run: doc },
     Step { name: "bans", what: "dependencies, licences, sources", slow: false, run: bans::check },
     Step { name: "unit", what: "unit and property tests", slow: false, run: unit },
+    Step { name: "sim", what: "seeded runs on a cluster in memory", slow: false, run: sim::gate },
     Step { name: "doctest", what: "examples in the documentation", slow: false, run: doctest },
     Step { name: "features", what: "every feature on its own", slow: false, run: features },
     Step { name: "conformance", what: "Kafka's schemas and bytes", slow: false, run: conformance_gate },
@@ -60,8 +61,8 @@ fn doc() -> Result<(), String> {
 
 fn unit() -> Result<(), String> {
     let mut selection = vec!["--lib".to_owned(), "--bins".to_owned()];
-    for test in integration_tests()?.into_iter().filter(|test| !needs_a_broker(test) && test != "conformance")
-    {
+    let is_unit = |test: &String| !needs_a_broker(test) && !["conformance", "sim"].contains(&test.as_str());
+    for test in integration_tests()?.into_iter().filter(is_unit) {
         selection.extend(["--test".to_owned(), test]);
     }
     tests(&selection)

@@ -5,17 +5,20 @@ use crate::fetch::completed::CompletedFetch;
 use crate::options::IsolationLevel;
 use crate::subscription::{PreferredReplica, Start};
 
-/// Partition `n` of topic `t` is led by broker `leaders[n]`.
-struct Leaders(Vec<Option<NodeId>>);
+/// Partition `n` of topic `t` is led by broker `of[n]`; those that are gone may still be named.
+struct Leaders {
+    of: Vec<Option<NodeId>>,
+    gone: Vec<NodeId>,
+}
 
 impl Routes for Leaders {
     fn route(&self, partition: &TopicPartition) -> Option<Route> {
-        let leader = self.0[partition.partition as usize]?;
+        let leader = self.of[partition.partition as usize]?;
         Some(Route { leader, epoch: 1, topic_id: Uuid([7; 16]) })
     }
 
     fn knows(&self, node: NodeId) -> bool {
-        self.0.contains(&Some(node))
+        self.of.contains(&Some(node)) && !self.gone.contains(&node)
     }
 }
 
@@ -39,9 +42,10 @@ impl Bench {
             now: Instant::now(),
             subscription,
             buffer: Buffer::default(),
-            leaders: Leaders(
-                leaders.iter().map(|leader| Some(*leader).filter(|leader| *leader >= 0)).collect(),
-            ),
+            leaders: Leaders {
+                of: leaders.iter().map(|leader| Some(*leader).filter(|leader| *leader >= 0)).collect(),
+                gone: Vec::new(),
+            },
             plan: FetchPlan::new(limits),
         }
     }
@@ -149,6 +153,24 @@ fn what_failed_waits_and_says_until_when() {
     assert_eq!(bench.outlook(), Outlook { wake_at: Some(later), ..Outlook::default() });
     bench.now = later;
     assert_eq!(bench.outlook().ready, [1, 2]);
+}
+
+#[test]
+fn a_leader_that_the_metadata_have_no_address_of_is_put_off_ever_longer_too() {
+    let mut bench = Bench::new(&[1]);
+    bench.leaders.gone.push(1);
+    for wait in [100, 101, 102].map(Duration::from_millis) {
+        assert_eq!(bench.outlook().ready, [1]);
+        bench.plan.begin(1);
+        bench.plan.retain(bench.now, &bench.leaders);
+        bench.plan.fail(1, bench.now, |failures| Duration::from_millis(100 + u64::from(failures)));
+        bench.plan.retain(bench.now, &bench.leaders);
+        let later = bench.now + wait;
+        assert_eq!(bench.outlook(), Outlook { wake_at: Some(later), ..Outlook::default() });
+        bench.now = later;
+    }
+    bench.plan.retain(bench.now, &bench.leaders);
+    assert!(bench.plan.nodes.is_empty());
 }
 
 #[test]

@@ -236,3 +236,16 @@ fn a_refused_session_is_opened_anew_at_once() {
     assert_eq!((planned.session.session_id, planned.session.session_epoch), (0, 0));
     assert_eq!(planned.session.topics.len(), 1);
 }
+
+#[test]
+fn an_error_that_a_reset_overtakes_keeps_the_partition_from_nothing() {
+    let (mut state, now) = asked(OffsetReset::Earliest);
+    state.seek(&name(), Start::Committed);
+    let generation = state.subscription.partition(&name()).unwrap().generation;
+    state.report(&name(), generation, Error::new(ErrorKind::UnknownTopic, "there is no partition t-0"));
+    state.without_offset(&name(), generation, "no offset is committed");
+    assert!(state.next_report(now, 0.5).is_none());
+    let assigned = state.subscription.partition(&name()).unwrap();
+    assert!(assigned.may_ask(now));
+    assert_eq!(assigned.phase, Phase::AwaitingReset(ResetTo::Earliest));
+}

@@ -18,11 +18,12 @@ pub(super) fn check(index: &Index<'_>, findings: &mut Findings<'_>) {
 /// Acknowledged records are where they were said to be.
 fn present(index: &Index<'_>, findings: &mut Findings<'_>) {
     for (record, course) in &index.records {
-        let Some((_, place)) = course.sent else { continue };
+        let Some((sent, place)) = course.sent else { continue };
         let Some(log) = index.log(place) else { continue };
         for &at in &course.outcomes {
             let Event::Acknowledged { offset, .. } = index.entries()[at].event else { continue };
-            if offset.is_some_and(|offset| offset < log.start_offset) {
+            let is_gone = offset.is_some_and(|offset| offset < log.start_offset);
+            if is_gone || index.may_be_lost(record.producer, place, sent) {
                 continue;
             }
             let told = offset.map_or_else(|| place.to_string(), |offset| format!("{place} offset {offset}"));
@@ -63,7 +64,7 @@ fn once_and_as_told(index: &Index<'_>, findings: &mut Findings<'_>) {
         let subject = Subject::record(*record);
         let course = index.records.get(record);
         let last = course.and_then(|course| course.outcomes.last().copied()).unwrap_or(end);
-        if places.len() > 1 {
+        if places.len() > 1 && !index.is_careless(record.producer) {
             findings.add(Rule::Duplicated, last, &subject, format!("{record} is at {at}"));
         }
         if course.is_none_or(|course| course.sent.is_none()) {
@@ -83,7 +84,7 @@ fn once_and_as_told(index: &Index<'_>, findings: &mut Findings<'_>) {
 /// A producer's records are in a log in the order of sending.
 fn in_order(index: &Index<'_>, place: &Place, log: &FinalLog, findings: &mut Findings<'_>) {
     let mut last: BTreeMap<u32, (RecordId, i64)> = BTreeMap::new();
-    for logged in &log.records {
+    for logged in log.records.iter().filter(|logged| !index.is_careless(logged.record.producer)) {
         let record = logged.record;
         if let Some((before, offset)) = last.insert(record.producer, (record, logged.offset))
             && before.sequence > record.sequence

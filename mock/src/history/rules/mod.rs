@@ -9,6 +9,7 @@ mod commits;
 mod log;
 mod outcomes;
 mod owners;
+mod processing;
 mod progress;
 mod reading;
 mod transactions;
@@ -19,7 +20,8 @@ pub(super) fn check(history: &History, limits: &Limits) -> Vec<Violation> {
     log::check(&index, &mut findings);
     outcomes::check(&index, limits, &mut findings);
     owners::check(&index, limits, &mut findings);
-    transactions::check(&index, &mut findings);
+    transactions::check(&index, limits, &mut findings);
+    processing::check(&index, &mut findings);
     let mut progress = Progress::default();
     for (at, entry) in history.entries.iter().enumerate() {
         match &entry.event {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::Limits;
-use super::super::event::{ConsumerId, Event, Place};
+use super::super::event::{ConsumerId, Event, Place, RecordId};
 use super::super::index::Index;
 use super::super::violation::{Findings, Rule, Subject};
 
@@ -20,6 +20,7 @@ fn records(index: &Index<'_>, limits: &Limits, findings: &mut Findings<'_>) {
             findings.add(Rule::ToldTwice, second, &subject, what);
         }
         let Some((sent, place)) = course.sent else { continue };
+        given_up(index, limits, (*record, sent, place), &course.outcomes, findings);
         match (course.outcomes.first(), index.finish()) {
             (Some(&told), _) if index.time(told).saturating_sub(index.time(sent)) > limits.outcome => {
                 let took = index.time(told).saturating_sub(index.time(sent));
@@ -35,6 +36,27 @@ fn records(index: &Index<'_>, limits: &Limits, findings: &mut Findings<'_>) {
                 );
             }
             _ => {}
+        }
+    }
+}
+
+/// Nothing that was accepted fails because of what is long over. (What is refused for good, is so at once.)
+fn given_up(
+    index: &Index<'_>,
+    limits: &Limits,
+    (record, sent, place): (RecordId, usize, &Place),
+    outcomes: &[usize],
+    findings: &mut Findings<'_>,
+) {
+    let since = index.time(sent).max(index.calm_from());
+    for &told in outcomes {
+        let waited = index.time(told).saturating_sub(since);
+        if matches!(index.entries()[told].event, Event::Failed { .. }) && waited > limits.expulsion {
+            let what = format!(
+                "{record} to {place} failed after {:.3}s in which nothing was in its way",
+                waited.as_secs_f64()
+            );
+            findings.add(Rule::GivenUp, told, &Subject::record(record), what);
         }
     }
 }

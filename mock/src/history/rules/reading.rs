@@ -2,7 +2,7 @@
 
 use super::super::Limits;
 use super::super::event::{ConsumerId, Place, RecordId};
-use super::super::index::{Circle, Index};
+use super::super::index::{Circle, Index, Tenure};
 use super::super::violation::{Findings, Rule, Subject};
 use super::progress::Progress;
 
@@ -24,6 +24,8 @@ pub(super) fn handed_out<'a>(
         findings.add(Rule::Altered, at, &subject(), what);
     }
     let circle = index.circle(consumer);
+    let committed_only = index.committed_only(consumer);
+    let mut passed = None;
     match index.tenure_at(consumer, place, at) {
         None => {
             let what = format!(
@@ -37,10 +39,21 @@ pub(super) fn handed_out<'a>(
                 let what = format!("{consumer} handed out offset {offset} of {place} after offset {before}");
                 findings.add(Rule::ReadTwice, at, &subject(), what);
             }
-            let from = index.tenures[tenure].from;
+            let Tenure { from, start, .. } = index.tenures[tenure];
+            if let Some(start) = start.filter(|start| before.is_none() && offset < *start) {
+                let what =
+                    format!("{consumer} handed out offset {offset} of {place} and was to go on at {start}");
+                findings.add(Rule::ReadTwice, at, &subject(), what);
+            }
+            let next = before.map(|before| before + 1).or(start);
+            passed = next
+                .zip(log)
+                .and_then(|(next, log)| log.visible_from(next, committed_only))
+                .filter(|missing| missing.offset < offset);
             let commits = progress.committed.get(&(circle, place)).map_or(&[][..], Vec::as_slice);
             let told = commits.iter().filter(|(told, _)| *told < from).map(|(_, offset)| *offset).max();
-            if let Some(told) = told.filter(|told| before.is_none() && offset < *told) {
+            let begins = before.is_none() && start.is_none();
+            if let Some(told) = told.filter(|told| begins && offset < *told) {
                 let what = format!(
                     "{consumer} began {place} at offset {offset}, though its group had committed {told}"
                 );
@@ -49,8 +62,14 @@ pub(super) fn handed_out<'a>(
         }
     }
     let seen = progress.seen(circle, place);
-    if let Some(log) = log
-        && let Some(missing) = seen.missing_below(offset, log, index.committed_only(consumer))
+    if let Some(missing) = passed {
+        let what = format!(
+            "{consumer} handed out offset {offset} of {place} without {} at offset {}",
+            missing.record, missing.offset
+        );
+        findings.add(Rule::Skipped, at, &subject().and_record(missing.record), what);
+    } else if let Some(log) = log
+        && let Some(missing) = seen.missing_below(offset, log, committed_only)
     {
         let what = format!(
             "{consumer} handed out offset {offset} of {place}, and nobody was handed {} at offset {}",

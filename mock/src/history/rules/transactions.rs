@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::super::Limits;
 use super::super::event::{Event, TransactionId};
-use super::super::index::Index;
+use super::super::index::{Index, Transaction};
 use super::super::log::{Fate, Logged};
 use super::super::violation::{Findings, Rule, Subject};
 
-pub(super) fn check(index: &Index<'_>, findings: &mut Findings<'_>) {
+pub(super) fn check(index: &Index<'_>, limits: &Limits, findings: &mut Findings<'_>) {
     reads(index, findings);
-    fates(index, findings);
+    fates(index, limits, findings);
 }
 
 fn reads(index: &Index<'_>, findings: &mut Findings<'_>) {
@@ -35,7 +36,7 @@ fn reads(index: &Index<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-fn fates(index: &Index<'_>, findings: &mut Findings<'_>) {
+fn fates(index: &Index<'_>, limits: &Limits, findings: &mut Findings<'_>) {
     let mut by_transaction: BTreeMap<TransactionId, Vec<&Logged>> = BTreeMap::new();
     for (record, places) in &index.logged {
         if let Some(id) = index.records.get(record).and_then(|course| course.transaction) {
@@ -44,6 +45,8 @@ fn fates(index: &Index<'_>, findings: &mut Findings<'_>) {
     }
     for (id, records) in by_transaction {
         let Some(transaction) = index.transactions.get(&id) else { continue };
+        asked_for(index, id, transaction, &records, findings);
+        not_left_open(index, limits, (id, transaction), &records, findings);
         let told = match transaction.ended {
             Some((_, Some(true))) => Some(Fate::Committed),
             Some((_, Some(false))) => Some(Fate::Aborted),
@@ -66,6 +69,45 @@ fn fates(index: &Index<'_>, findings: &mut Findings<'_>) {
         };
         let subject = Subject { records: vec![other.record], ..Subject::transaction(id) };
         findings.add(Rule::Torn, at, &subject, what);
+    }
+}
+
+/// What is committed, its producer asked for, while it was the one.
+fn asked_for(
+    index: &Index<'_>,
+    id: TransactionId,
+    transaction: &Transaction,
+    records: &[&Logged],
+    findings: &mut Findings<'_>,
+) {
+    if !records.iter().any(|logged| logged.fate == Fate::Committed) {
+        return;
+    }
+    let (at, what) = match (transaction.ending, index.fenced.get(&id.producer)) {
+        (Some((asked, true)), Some(fenced)) if *fenced < asked => {
+            (asked, format!("{id} was committed after its producer had been fenced"))
+        }
+        (Some((_, true)), _) => return,
+        _ => (transaction.begun, format!("{id} was committed, and nobody asked for that")),
+    };
+    findings.add(Rule::Usurped, at, &Subject::transaction(id), what);
+}
+
+/// Transactions come to their end.
+fn not_left_open(
+    index: &Index<'_>,
+    limits: &Limits,
+    (id, transaction): (TransactionId, &Transaction),
+    records: &[&Logged],
+    findings: &mut Findings<'_>,
+) {
+    let Some(finish) = index.finish() else { return };
+    let since = index.time(transaction.begun).max(index.calm_from());
+    let age = index.time(finish).saturating_sub(since);
+    let Some(open) = records.iter().find(|logged| logged.fate == Fate::Open) else { return };
+    if age > limits.outcome {
+        let what = format!("{id} is still open after {:.3}s, with {}", age.as_secs_f64(), open.record);
+        findings.add(Rule::LeftOpen, finish, &Subject::transaction(id), what);
     }
 }
 
