@@ -161,10 +161,7 @@ impl FetchState {
     pub(crate) fn without_offset(&mut self, partition: &TopicPartition, generation: Generation, what: &str) {
         match ResetTo::by_policy(self.rules.reset) {
             Some(to) => {
-                if let Some(assigned) = self.subscription.current_mut(partition, generation) {
-                    // An error that poll has not returned yet is of the position before: nobody returns it any more, and
-                    // nothing may wait for that.
-                    assigned.reporting = false;
+                if self.subscription.current_mut(partition, generation).is_some() {
                     tracing::info!(%partition, reset = ?to, "{what}: resetting the position");
                     self.buffer.discard(partition);
                     self.subscription.reset(partition, to);

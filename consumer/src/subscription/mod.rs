@@ -127,6 +127,9 @@ impl Subscription {
             assigned.phase = Phase::AwaitingReset(to);
             assigned.looking_up = false;
             assigned.halted = false;
+            // An error that poll has not returned yet is of the position before: nobody returns it any more, and nothing
+            // may wait for that.
+            assigned.reporting = false;
         }
     }
 
