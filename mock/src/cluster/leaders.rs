@@ -125,8 +125,14 @@ impl Cluster {
 
     /// Makes a replica the leader.
     pub(crate) fn lead(&mut self, now: Instant, topic: Uuid, index: i32, leader: i32) {
+        let copied_at = self.copied_at(now);
         let Some(partition) = self.partition_mut(topic, index) else { return };
         partition.lead(leader);
+        // What the others lacked of the old leader's log they copy from the new one, if it has that.
+        partition.appended(copied_at);
+        if let Some(at) = copied_at {
+            self.alarms.set(at, Alarm::Replicate(topic, index));
+        }
         self.led_anew(now, topic, index);
     }
 

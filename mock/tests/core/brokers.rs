@@ -199,6 +199,22 @@ fn after_an_outage_of_all_brokers_those_that_return_before_the_leader_are_in_syn
 }
 
 #[test]
+fn followers_copy_from_a_new_leader_what_they_lacked_of_the_old_one() {
+    let lag = Duration::from_millis(10);
+    let mut wire = Wire::new(ClusterOptions::new().brokers(3).topic("t", 1, 3).replication_lag(lag));
+    let (leader, [first, _]) = (wire.leader(), wire.followers());
+    wire.cluster.kill_broker(wire.now, first).unwrap();
+    wire.pass(Duration::from_secs(10));
+    wire.produce(1, batch(&["a"]));
+    // It comes back with a copy of everything, which the other follower has not.
+    wire.cluster.restart_broker(wire.now, first).unwrap();
+    wire.cluster.kill_broker(wire.now, leader).unwrap();
+    wire.pass(Duration::from_secs(10));
+    assert_eq!(wire.leader(), first);
+    assert_eq!(wire.read(0), ["a"]);
+}
+
+#[test]
 fn a_silent_follower_leaves_the_in_sync_replicas_once_it_lags_for_too_long() {
     let options = ClusterOptions::new().brokers(3).topic("t", 1, 3);
     let mut wire = Wire::new(
