@@ -296,3 +296,37 @@ fn who_was_given_up_may_not_know_it_yet_but_nobody_shares_a_generation() {
     assert_eq!(two_owners(true, [2, 2]), [Rule::TwoOwners]);
     assert_eq!(two_owners(false, [1, 2]), [Rule::TwoOwners]);
 }
+
+#[test]
+fn of_several_commits_of_an_offset_any_may_be_the_one_that_an_answer_is_for() {
+    // The first was asked for by the partition's owner, the second when it was another's; which of them was refused, the
+    // answers don't tell.
+    let judged = |answers: &[bool]| {
+        let mut history = History::new();
+        let mut note = |event| history.note(Duration::from_secs(1), event);
+        let (place, record) = (Place::new("t", 0), id(0));
+        note(Event::Sent { record, place: place.clone(), transaction: None });
+        note(Event::Acknowledged { record, offset: Some(0) });
+        let (first, second) = (ConsumerId(1), ConsumerId(2));
+        for consumer in [first, second] {
+            let (group, topics): (std::sync::Arc<str>, _) = ("g".into(), vec!["t".into()]);
+            note(Event::Opened { consumer, group: Some(group), topics, committed_only: false });
+        }
+        note(Event::Assigned { consumer: first, place: place.clone() });
+        note(Event::Generation { consumer: first, generation: 1 });
+        note(Event::HandedOut { consumer: first, place: place.clone(), offset: 0, record });
+        note(Event::CommitAsked { consumer: first, place: place.clone(), offset: 1 });
+        note(Event::Assigned { consumer: second, place: place.clone() });
+        note(Event::Generation { consumer: second, generation: 2 });
+        note(Event::CommitAsked { consumer: first, place: place.clone(), offset: 1 });
+        for done in answers {
+            note(Event::CommitAnswered { consumer: first, place: place.clone(), offset: 1, done: *done });
+        }
+        history.keep(place, FinalLog::new([Logged { offset: 0, record, fate: Fate::Committed }]));
+        rules(&history).contains(&Rule::StaleCommit)
+    };
+    assert!(!judged(&[false, true]));
+    assert!(!judged(&[true, false]));
+    assert!(!judged(&[true]));
+    assert!(judged(&[true, true]), "one of them was another's");
+}

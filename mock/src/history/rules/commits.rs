@@ -1,6 +1,6 @@
 //! What consumers commit.
 
-use super::super::event::{ConsumerId, Event, Place};
+use super::super::event::{ConsumerId, Place};
 use super::super::index::{Circle, Index};
 use super::super::violation::{Findings, Rule, Subject};
 use super::progress::Progress;
@@ -15,6 +15,7 @@ pub(super) fn asked<'a>(
     findings: &mut Findings<'_>,
 ) {
     let committed_only = index.committed_only(consumer);
+    progress.commit_asked(at, consumer, place, offset);
     let by = consumer.to_string();
     not_ahead(index, progress, index.circle(consumer), committed_only, (at, &by, place, offset), findings);
     if let Some(tenure) = index.tenure_at(consumer, place, at)
@@ -26,31 +27,35 @@ pub(super) fn asked<'a>(
     }
 }
 
-/// Only a partition's owner can commit.
+/// Only a partition's owner can commit. Known are the times at which it may have been asked for, and how many of those
+/// commits are done by now.
 pub(super) fn done<'a>(
     index: &Index<'a>,
     progress: &mut Progress<'a>,
     (at, consumer, place, offset): Commit<'a>,
+    (asked, done): &(Vec<usize>, usize),
     findings: &mut Findings<'_>,
 ) {
     let circle = index.circle(consumer);
     progress.committed.entry((circle, place)).or_default().push((at, offset));
-    let asked = index.entries()[..at].iter().rposition(|entry| {
-        matches!(&entry.event, Event::CommitAsked { consumer: by, place: of, offset: told }
-            if *by == consumer && of == place && *told == offset)
-    });
-    let Some(asked) = asked else { return };
-    let Some(own) = index.tenure_at(consumer, place, asked).map(|tenure| &index.tenures[tenure]) else {
-        return;
+    let owner_by_then = |asked: usize| {
+        let own = index.tenure_at(consumer, place, asked).map(|tenure| &index.tenures[tenure])?;
+        index.tenures.iter().find(|other| {
+            other.consumer != consumer
+                && other.place == place
+                && index.circle(other.consumer) == circle
+                && other.covers(asked)
+                && own
+                    .generations
+                    .last()
+                    .zip(other.generations.first())
+                    .is_some_and(|(own, other)| own < other)
+        })
     };
-    let later = index.tenures.iter().find(|other| {
-        other.consumer != consumer
-            && other.place == place
-            && index.circle(other.consumer) == circle
-            && other.covers(asked)
-            && own.generations.last().zip(other.generations.first()).is_some_and(|(own, other)| own < other)
-    });
-    if let Some(later) = later {
+    let stale: Vec<_> = asked.iter().filter_map(|asked| owner_by_then(*asked)).collect();
+    if asked.len() - stale.len() < *done
+        && let Some(later) = stale.last()
+    {
         let what = format!(
             "{consumer} committed offset {offset} of {place}, which was {}'s by then",
             later.consumer

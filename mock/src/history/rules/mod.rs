@@ -36,8 +36,12 @@ pub(super) fn check(history: &History, limits: &Limits) -> Vec<Violation> {
             Event::CommitAsked { consumer, place, offset } => {
                 commits::asked(&index, &mut progress, (at, *consumer, place, *offset), &mut findings);
             }
-            Event::CommitAnswered { consumer, place, offset, done: true } => {
-                commits::done(&index, &mut progress, (at, *consumer, place, *offset), &mut findings);
+            Event::CommitAnswered { consumer, place, offset, done } => {
+                let answered = progress.commit_answered(*consumer, place, *offset, *done);
+                if *done {
+                    let commit = (at, *consumer, place, *offset);
+                    commits::done(&index, &mut progress, commit, &answered, &mut findings);
+                }
             }
             Event::Stored { group, place, offset } => {
                 commits::stored(&index, &mut progress, (at, group, place, *offset), &mut findings);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::event::Place;
+use super::super::event::{ConsumerId, Place};
 use super::super::index::Circle;
 use super::super::log::{FinalLog, Logged};
 
@@ -15,6 +15,18 @@ pub(super) struct Progress<'a> {
     pub(super) last_commit: BTreeMap<usize, i64>,
     /// What each group was told that it committed: the furthest offset, and when that was told.
     pub(super) committed: BTreeMap<(Circle<'a>, &'a Place), Vec<(usize, i64)>>,
+    /// Commits of the same offset that were asked for and may not have been answered.
+    outstanding: BTreeMap<(ConsumerId, &'a Place, i64), Outstanding>,
+}
+
+/// Commits of the same offset by one consumer since none of them was without an answer.
+#[derive(Debug, Default)]
+struct Outstanding {
+    /// When each was asked for.
+    asked: Vec<usize>,
+    answers: usize,
+    /// Answers that said so.
+    done: usize,
 }
 
 /// What a group was handed of a partition.
@@ -29,6 +41,31 @@ pub(super) struct Seen {
 impl<'a> Progress<'a> {
     pub(super) fn seen(&mut self, circle: Circle<'a>, place: &'a Place) -> &mut Seen {
         self.seen.entry((circle, place)).or_default()
+    }
+
+    /// A commit was asked for.
+    pub(super) fn commit_asked(&mut self, at: usize, consumer: ConsumerId, place: &'a Place, offset: i64) {
+        self.outstanding.entry((consumer, place, offset)).or_default().asked.push(at);
+    }
+
+    /// A commit was answered. When it may have been asked for, as which of several the answer is for nobody knows; and how
+    /// many of those are done by now.
+    pub(super) fn commit_answered(
+        &mut self,
+        consumer: ConsumerId,
+        place: &'a Place,
+        offset: i64,
+        done: bool,
+    ) -> (Vec<usize>, usize) {
+        let key = (consumer, place, offset);
+        let Some(outstanding) = self.outstanding.get_mut(&key) else { return (Vec::new(), 0) };
+        outstanding.answers += 1;
+        outstanding.done += usize::from(done);
+        let answered = (outstanding.asked.clone(), outstanding.done);
+        if outstanding.answers >= outstanding.asked.len() {
+            self.outstanding.remove(&key);
+        }
+        answered
     }
 }
 
