@@ -34,7 +34,7 @@ impl<'a> Accepting<'a> {
         Accepting { producer, record, state: State::New }
     }
 
-    /// Tries to append the record; if it has to wait, how that goes on.
+    /// Goes on with a wait, or with a record that interceptors are to see, which is still new here.
     #[cold]
     #[inline(never)]
     fn poll_state(&mut self, cx: &mut Context<'_>) -> Poll<Result<Delivery, Error>> {
