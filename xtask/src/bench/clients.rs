@@ -14,9 +14,20 @@ use crate::{kafka, process, repo};
 
 const DEADLINE: Duration = Duration::from_secs(900);
 
-/// The clients, in the order of the table: the ceiling, Ottla, the others.
-pub(super) const ALL: [&str; 9] =
-    ["raw", "ottla", "ottla-each", "rdkafka", "rdkafka-future", "krafka", "rskafka", "franz-go", "java"];
+/// The clients, in the order of the table: the ceilings, Ottla, the others.
+pub(super) const ALL: [&str; 11] = [
+    "raw",
+    "encode",
+    "ottla",
+    "ottla-all",
+    "ottla-each",
+    "rdkafka",
+    "rdkafka-future",
+    "krafka",
+    "rskafka",
+    "franz-go",
+    "java",
+];
 
 /// What is built.
 #[derive(Debug)]

@@ -97,7 +97,7 @@ pub fn run(plan: &Plan) -> Result<(), String> {
 pub fn count(plan: &Plan) -> Result<(), String> {
     const FEW: u64 = 200_000;
     let peers = if plan.peers.is_empty() {
-        vec!["ottla".to_owned(), "ottla-each".to_owned()]
+        ["encode", "ottla", "ottla-all", "ottla-each"].map(str::to_owned).to_vec()
     } else {
         plan.peers.clone()
     };

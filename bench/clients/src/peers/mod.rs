@@ -38,11 +38,13 @@ pub fn start(settings: &Settings, load: Load) -> Result<Box<dyn Peer>, Failure> 
     Ok(match settings.peer.as_str() {
         "ottla" => Box::new(ottla::Ottla::start(settings, load, ottla::Outcomes::Flush)?),
         "ottla-each" => Box::new(ottla::Ottla::start(settings, load, ottla::Outcomes::Each)?),
+        "ottla-all" => Box::new(ottla::Ottla::start(settings, load, ottla::Outcomes::FlushAll)?),
         "rdkafka" => Box::new(rdkafka::Callbacks::start(settings, load)?),
         "rdkafka-future" => Box::new(rdkafka::Futures::start(settings, load)?),
         "krafka" => Box::new(krafka::Krafka::start(settings, load)?),
         "rskafka" => Box::new(rskafka::Rskafka::start(settings, load)?),
-        "raw" => Box::new(raw::Raw::start(settings, load)?),
+        "raw" => Box::new(raw::Raw::start(settings, load, raw::Batches::Beforehand)?),
+        "encode" => Box::new(raw::Raw::start(settings, load, raw::Batches::Anew)?),
         other => return Err(format!("no peer {other} here").into()),
     })
 }

@@ -13,7 +13,7 @@ use crate::Failure;
 use crate::load::Load;
 use crate::settings::Settings;
 
-/// Deliveries are looked at after so many records.
+/// Deliveries are looked at after so many records; so many are sent in a call, where it takes many.
 const LOOK: usize = 1024;
 
 /// How the sending tasks learn what became of their records.
@@ -21,6 +21,8 @@ const LOOK: usize = 1024;
 pub(super) enum Outcomes {
     /// Not one by one: they flush at the end. That all arrived is for the broker's count to say.
     Flush,
+    /// The same, with [`LOOK`] records in each call.
+    FlushAll,
     /// Every record's delivery is kept until it has told its outcome.
     Each,
 }
@@ -54,6 +56,7 @@ impl Peer for Ottla {
     fn settings(&self) -> String {
         let outcomes = match self.outcomes {
             Outcomes::Flush => "deliveries dropped, flushed at the end",
+            Outcomes::FlushAll => "1,024 records in a call, deliveries dropped, flushed at the end",
             Outcomes::Each => "every delivery's outcome read",
         };
         format!(
@@ -70,6 +73,7 @@ impl Peer for Ottla {
             async move {
                 match outcomes {
                     Outcomes::Flush => send(&producer, &load, &settings.topic, share).await?,
+                    Outcomes::FlushAll => send_all(&producer, &load, &settings.topic, share).await?,
                     Outcomes::Each => send_and_look(&producer, &load, &settings.topic, share).await?,
                 }
                 Ok(())
@@ -112,6 +116,25 @@ async fn send(
 ) -> Result<(), Failure> {
     for at in share {
         drop(producer.send(record(load, topic, at)).await?);
+    }
+    Ok(())
+}
+
+async fn send_all(
+    producer: &Producer,
+    load: &Load,
+    topic: &str,
+    share: std::ops::Range<u64>,
+) -> Result<(), Failure> {
+    let (mut records, mut deliveries) = (Vec::with_capacity(LOOK), Vec::with_capacity(LOOK));
+    let mut first = share.start;
+    while first < share.end {
+        let end = share.end.min(first + LOOK as u64);
+        records.clear();
+        records.extend((first..end).map(|at| record(load, topic, at)));
+        producer.send_all(&records, &mut deliveries).await?;
+        deliveries.clear();
+        first = end;
     }
     Ok(())
 }
