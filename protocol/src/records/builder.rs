@@ -21,6 +21,23 @@ pub const NO_HEADERS: [Header<'static>; 0] = [];
 /// lengths' varints of Kafka's own estimate.
 const MAX_RECORD_OVERHEAD: usize = 21;
 
+/// A record without headers is written at once if its content has up to so many bytes, as its length takes one byte then,
+/// or between so many, as it takes two: with anything from [`LEAST`] to [`MOST`] bytes around the content.
+const SHORT: usize = 63 - MOST;
+const TWO_BYTES: usize = 64 - LEAST;
+const LONG: usize = 8191 - MOST;
+
+/// Attributes, two deltas, two lengths and the number of headers, with deltas below 2^28 and lengths of up to two bytes.
+const LEAST: usize = 6;
+const MOST: usize = 1 + 4 + 4 + 2 + 2 + 1;
+
+/// Room for all of a record but its content, and for whatever is written with it in one piece.
+const FRONT: usize = 32;
+const BEFORE_VALUE: usize = 4;
+
+/// The length of a field that is null: -1.
+const NULL: u8 = 1;
+
 /// The most bytes that a record takes in an uncompressed batch, wherever it stands in it.
 ///
 /// With [`BATCH_HEADER_LEN`] added it is what `max.request.size` limits.
@@ -97,7 +114,7 @@ impl BatchBuilder {
     ///
     /// # Errors
     /// [`AppendError`] when it does not fit; the batch is as before.
-    #[inline]
+    #[inline(always)]
     pub fn try_append<'h>(
         &mut self,
         timestamp: i64,
@@ -108,6 +125,97 @@ impl BatchBuilder {
         let headers = headers.into_iter();
         let timestamp_delta =
             zigzag_long(if self.count == 0 { 0 } else { timestamp.wrapping_sub(self.base_timestamp) });
+        if headers.len() == 0
+            && let Some(end) = self.write_plain(timestamp_delta, key, value)
+        {
+            return Ok(self.appended(end, timestamp));
+        }
+        let end = self.write_any(timestamp_delta, key, value, headers)?;
+        Ok(self.appended(end, timestamp))
+    }
+
+    /// Counts the record that ends here.
+    #[inline(always)]
+    fn appended(&mut self, end: usize, timestamp: i64) -> u32 {
+        self.end = end;
+        if self.count == 0 {
+            self.base_timestamp = timestamp;
+            self.max_timestamp = timestamp;
+        } else if timestamp > self.max_timestamp {
+            self.max_timestamp = timestamp;
+        }
+        let index = self.count as u32;
+        self.count += 1;
+        self.next_delta += 1;
+        index
+    }
+
+    /// Writes a record that has no headers, if what surrounds its content is as short as usual and there is room; says
+    /// where it ends.
+    ///
+    /// Such a record's length takes one byte or two whatever the deltas are. So it is written behind all the rest, and
+    /// nothing has to be measured first.
+    #[inline(always)]
+    fn write_plain(
+        &mut self,
+        timestamp_delta: u64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Option<usize> {
+        let content = key.map_or(0, <[u8]>::len).checked_add(value.map_or(0, <[u8]>::len))?;
+        let start = match content {
+            ..=SHORT => 1,
+            TWO_BYTES..=LONG => 2,
+            _ => return None,
+        };
+        let available = self.limit.checked_sub(self.end)?;
+        if content + FRONT > available || timestamp_delta >= 1 << 28 || self.next_delta >= 1 << 27 {
+            return None;
+        }
+        let out = self.buffer.get_mut(self.end..self.end + content + FRONT)?;
+        let front = out.first_chunk_mut::<FRONT>()?;
+        front[start] = 0;
+        let mut at = put(front, start + 1, timestamp_delta as u32);
+        at = put(front, at, (self.next_delta as u32) << 1);
+        if let Some(key) = key {
+            at = put(front, at, (key.len() as u32) << 1);
+            out.get_mut(at..at + key.len())?.copy_from_slice(key);
+            at += key.len();
+        } else {
+            front[at % FRONT] = NULL;
+            at += 1;
+        }
+        let front = out.get_mut(at..)?.first_chunk_mut::<BEFORE_VALUE>()?;
+        if let Some(value) = value {
+            at += put(front, 0, (value.len() as u32) << 1);
+            out.get_mut(at..at + value.len())?.copy_from_slice(value);
+            at += value.len();
+        } else {
+            front[0] = NULL;
+            at += 1;
+        }
+        // No headers.
+        *out.get_mut(at)? = 0;
+        at += 1;
+        let length = ((at - start) as u32) << 1;
+        let front = out.first_chunk_mut::<2>()?;
+        if start == 1 {
+            front[0] = length as u8;
+        } else {
+            *front = [length as u8 | 0x80, (length >> 7) as u8];
+        }
+        Some(self.end + at)
+    }
+
+    /// Writes any record; says where it ends.
+    #[inline(never)]
+    fn write_any<'h>(
+        &mut self,
+        timestamp_delta: u64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: impl ExactSizeIterator<Item: Into<Header<'h>>> + Clone,
+    ) -> Result<usize, AppendError> {
         let offset_delta = self.next_delta;
         let header_count = headers.len();
         let mut body = 1
@@ -125,7 +233,6 @@ impl BatchBuilder {
         if end > self.limit || self.next_delta == i32::MAX {
             self.make_room(size)?;
         }
-
         let mut out = Writer { out: &mut self.buffer[self.end..end] };
         out.unsigned(zigzag(body as i32));
         out.bytes(&[0]);
@@ -139,18 +246,7 @@ impl BatchBuilder {
             out.field(Some(key));
             out.field(value);
         }
-        self.end = end;
-
-        if self.count == 0 {
-            self.base_timestamp = timestamp;
-            self.max_timestamp = timestamp;
-        } else if timestamp > self.max_timestamp {
-            self.max_timestamp = timestamp;
-        }
-        let index = self.count as u32;
-        self.count += 1;
-        self.next_delta += 1;
-        Ok(index)
+        Ok(end)
     }
 
     /// Leaves a hole of `offsets` offsets, as compaction does; the batch's last offset counts holes at its
@@ -288,6 +384,37 @@ impl Writer<'_> {
             None => self.unsigned(zigzag(-1)),
         }
     }
+}
+
+/// Writes a varint of up to four bytes where there is room for it; where it ends. A number that is not negative is
+/// doubled for it: that is all that zigzag makes of it.
+#[inline(always)]
+fn put<const N: usize>(out: &mut [u8; N], at: usize, value: u32) -> usize {
+    if value < 0x80 {
+        out[at % N] = value as u8;
+        at + 1
+    } else if value < 0x4000 {
+        out[at % N] = value as u8 | 0x80;
+        out[(at + 1) % N] = (value >> 7) as u8;
+        at + 2
+    } else {
+        put_more(out, at, value)
+    }
+}
+
+#[cold]
+fn put_more<const N: usize>(out: &mut [u8; N], at: usize, value: u32) -> usize {
+    out[at % N] = value as u8 | 0x80;
+    out[(at + 1) % N] = (value >> 7) as u8 | 0x80;
+    let mut last = at + 2;
+    if value >= 0x20_0000 {
+        out[last % N] = (value >> 14) as u8 | 0x80;
+        last += 1;
+        out[last % N] = (value >> 21) as u8;
+    } else {
+        out[last % N] = (value >> 14) as u8;
+    }
+    last + 1
 }
 
 #[inline]

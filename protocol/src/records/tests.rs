@@ -121,6 +121,45 @@ proptest! {
 }
 
 #[test]
+fn records_of_every_length_take_what_their_parts_take_and_read_back() {
+    let lengths = (0..140).chain(8_050..8_300);
+    let bytes = vec![7; 8_300];
+    let part = |length: usize| Some(bytes[..length].to_vec());
+    let varint_len = |value: i64| {
+        let zigzag = ((value << 1) ^ (value >> 63)) as u64;
+        (64 - (zigzag | 1).leading_zeros() as usize).div_ceil(7)
+    };
+    let field_len = |field: &Option<Vec<u8>>| match field {
+        Some(bytes) => varint_len(bytes.len() as i64) + bytes.len(),
+        None => 1,
+    };
+    for length in lengths {
+        let fields =
+            [(None, part(length)), (part(length), None), (part(length / 3), part(length - length / 3))];
+        for (number, (key, value)) in fields.into_iter().enumerate() {
+            let later = [0, 63, 64, 1 << 13, 1 << 20, (1 << 27) - 1, 1 << 27, -1][(length + number) % 8];
+            let inputs: [Input; 2] =
+                [(5, key.clone(), value.clone(), vec![]), (5 + later, key.clone(), value.clone(), vec![])];
+            let mut builder = BatchBuilder::new(1 << 20);
+            let mut expected = builder.size();
+            for (at, input) in inputs.iter().enumerate() {
+                append(&mut builder, input).expect("there is room");
+                let body = 1
+                    + varint_len(if at == 0 { 0 } else { later })
+                    + varint_len(at as i64)
+                    + field_len(&key)
+                    + field_len(&value)
+                    + 1;
+                expected += varint_len(body as i64) + body;
+                assert_eq!(builder.size(), expected, "record {at} with {length} bytes, {number}");
+            }
+            let found = read(&seal(builder, Compression::None).into_batch()).expect("sound");
+            assert_eq!(found, [(0, inputs[0].clone()), (1, inputs[1].clone())]);
+        }
+    }
+}
+
+#[test]
 fn indexes_count_from_zero_and_a_full_batch_stays_as_it_was() {
     let mut builder = BatchBuilder::new(100);
     assert_eq!(append(&mut builder, &simple(b"0123456789")), Ok(0));
