@@ -24,7 +24,10 @@ pub(crate) struct Batch {
     pub(crate) charged: usize,
     /// Requests that carried it.
     pub(crate) tries: u32,
-    /// Of these, how many failed by no fault of its own: because of a record that is in another batch now, or of a batch
+    /// The try by which these records were in a request of their own first: later ones are repeats. Not 1 where they are
+    /// part of a batch that was split after it had been sent.
+    pub(crate) first_try: u32,
+    /// Of all tries, how many failed by no fault of its own: because of a record that is in another batch now, or of a batch
     /// before it that was refused.
     pub(crate) forgiven: u32,
     /// Whether one of them may have been processed without its answer having told so.
@@ -60,6 +63,7 @@ impl Batch {
             opened,
             charged,
             tries: 0,
+            first_try: 1,
             forgiven: 0,
             possibly_written: false,
             last_error: None,
@@ -156,6 +160,7 @@ impl Batch {
                     let ratio = Arc::clone(&self.ratio);
                     let mut batch = Batch::new(completion, builder, self.opened, charged, ratio);
                     batch.tries = self.tries;
+                    batch.first_try = self.tries + 1;
                     batch.forgiven = self.tries;
                     batch.last_error = self.last_error.clone();
                     batch

@@ -1,11 +1,10 @@
 //! [`Producer`]: the handle that applications hold.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ottla_client::{Client, Error, ErrorKind};
 use ottla_protocol::compression::Compressor;
-use ottla_protocol::error_code::ErrorCode;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::accumulator::{Accumulator, Attempt, Reason, Surroundings};
@@ -14,7 +13,6 @@ use crate::builder::ProducerBuilder;
 use crate::completion::Delivery;
 use crate::driver::{Command, Driver, Interest, Sealers, Shared};
 use crate::interceptor::{Interceptor, Interceptors};
-use crate::memory::Reservation;
 use crate::options::{IDEMPOTENT_IN_FLIGHT, ProducerOptions};
 use crate::record::Record;
 use crate::runtime;
@@ -22,8 +20,10 @@ use crate::sender::{Rules, Sender};
 
 mod accepting;
 mod observed;
+mod waiting;
 
 pub use accepting::Accepting;
+use waiting::{misplaced, no_such_partition, too_large};
 
 /// Sends records to Kafka. Clones share everything; sending from many tasks through one handle is the normal use.
 ///
@@ -38,6 +38,8 @@ pub struct Producer(Arc<Handle>);
 struct Handle {
     shared: Arc<Shared>,
     commands: mpsc::UnboundedSender<Command>,
+    /// Whether every record passes interceptors.
+    is_intercepted: bool,
 }
 
 /// A record that [`Producer::try_send`] didn't take, and why.
@@ -118,7 +120,8 @@ impl Producer {
         });
         let (commands, inbox) = mpsc::unbounded_channel();
         runtime.spawn(Driver::new(Arc::clone(&shared), sender, sealers, inbox).run());
-        Ok(Producer(Arc::new(Handle { shared, commands })))
+        let is_intercepted = !shared.outbox.interceptors().is_empty();
+        Ok(Producer(Arc::new(Handle { shared, commands, is_intercepted })))
     }
 
     /// Accepts a record: it is in its partition's batch when this returns, and will be sent whether or not the delivery
@@ -326,22 +329,31 @@ impl Producer {
     /// Tries to append, and wakes the task if it has to know.
     #[inline(always)]
     fn append<'s>(&'s self, record: &Record<'_>, attempt: &mut Attempt<'s>) -> Result<Delivery, Reason> {
-        let shared = &*self.0.shared;
         let timestamp = record.timestamp_ms().unwrap_or_else(runtime::timestamp);
-        match shared.accumulator.append(record, timestamp, attempt, runtime::now, runtime::seed) {
-            Ok(accepted) => {
-                if accepted.wake {
-                    shared.notify.notify_one();
-                }
-                Ok(accepted.delivery)
-            }
-            Err(refusal) => {
-                if refusal.wake {
-                    shared.notify.notify_one();
-                }
-                Err(refusal.reason)
-            }
+        match self.0.shared.accumulator.append_quickly(record, timestamp, runtime::seed) {
+            Some(delivery) => Ok(delivery),
+            None => self.append_slowly(record, timestamp, attempt),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn append_slowly<'s>(
+        &'s self,
+        record: &Record<'_>,
+        timestamp: i64,
+        attempt: &mut Attempt<'s>,
+    ) -> Result<Delivery, Reason> {
+        let shared = &*self.0.shared;
+        let appended = shared.accumulator.append(record, timestamp, attempt, runtime::now, runtime::seed);
+        let (result, wake) = match appended {
+            Ok(accepted) => (Ok(accepted.delivery), accepted.wake),
+            Err(refusal) => (Err(refusal.reason), refusal.wake),
+        };
+        if wake {
+            shared.notify.notify_one();
+        }
+        result
     }
 
     /// Appends as many records as possible without waiting.
@@ -360,137 +372,6 @@ impl Producer {
         };
         shared.accumulator.append_all(records, attempt, &around, deliveries)
     }
-
-    #[cold]
-    async fn send_later<'s>(
-        &'s self,
-        record: Record<'_>,
-        mut reason: Reason,
-        mut attempt: Attempt<'s>,
-    ) -> Result<Delivery, Error> {
-        let record = &record;
-        let deadline = self.block_deadline();
-        loop {
-            self.make_way(record, &reason, &mut attempt, deadline).await?;
-            match self.append(record, &mut attempt) {
-                Ok(delivery) => return Ok(delivery),
-                Err(another) => reason = another,
-            }
-        }
-    }
-
-    fn block_deadline(&self) -> Instant {
-        let max_block = self.0.shared.values().max_block;
-        runtime::now().checked_add(max_block).unwrap_or_else(|| runtime::now() + FAR_FUTURE)
-    }
-
-    /// Waits until there is hope for a record that was not taken.
-    async fn make_way<'s>(
-        &'s self,
-        record: &Record<'_>,
-        reason: &Reason,
-        attempt: &mut Attempt<'s>,
-        deadline: Instant,
-    ) -> Result<(), Error> {
-        match *reason {
-            Reason::UnknownTopic => self.learn_topic(record.topic(), deadline).await,
-            Reason::NoSuchPartition { partitions } => {
-                self.await_partition(record, partitions, deadline).await
-            }
-            Reason::NoRoom { bytes } => {
-                attempt.reservation = Some(self.reserve(bytes, deadline).await?);
-                Ok(())
-            }
-            Reason::Misplaced { partition, partitions } => Err(misplaced(record, partition, partitions)),
-            Reason::TooLarge { bytes, limit } => Err(too_large(record, bytes, limit)),
-            Reason::Closed => Err(self.closed()),
-        }
-    }
-
-    /// Waits for the topic's metadata.
-    async fn learn_topic(&self, name: &str, deadline: Instant) -> Result<(), Error> {
-        let shared = &self.0.shared;
-        // Of this wait alone: one that fails or is dropped leaves nothing to be kept fresh.
-        let asking = shared.client.topics_in_use().creating(shared.values().allow_auto_create_topics);
-        asking.add(name);
-        match shared.client.topic(name, deadline).await {
-            Ok(topic) => {
-                shared.take_up(&topic);
-                Ok(())
-            }
-            Err(error) => {
-                if error.code() == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) {
-                    let waited = shared.values().max_block.as_millis();
-                    let message = format!("topic {name} does not exist, or did not within {waited} ms");
-                    return Err(Error::new(ErrorKind::UnknownTopic, message).with_cause(error));
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Waits until the topic has the partition that the record names.
-    async fn await_partition(
-        &self,
-        record: &Record<'_>,
-        known: usize,
-        deadline: Instant,
-    ) -> Result<(), Error> {
-        let shared = &self.0.shared;
-        let wanted = record.chosen_partition().and_then(|partition| usize::try_from(partition).ok());
-        let Some(wanted) = wanted else { return Err(no_such_partition(record, known)) };
-        let mut updates = shared.client.cluster_updates();
-        loop {
-            if let Some(topic) = updates.borrow_and_update().topic(record.topic())
-                && topic.partitions.len() > wanted
-            {
-                shared.take_up(topic);
-                return Ok(());
-            }
-            shared.client.refresh_metadata();
-            match runtime::until(deadline, updates.changed()).await {
-                Some(Ok(())) => {}
-                _ => {
-                    return Err(no_such_partition(
-                        record,
-                        shared.accumulator.partition_count(record.topic()),
-                    ));
-                }
-            }
-        }
-    }
-
-    /// Waits for room in the buffer.
-    async fn reserve(&self, bytes: usize, deadline: Instant) -> Result<Reservation<'_>, Error> {
-        let shared = &self.0.shared;
-        let mut wait = shared.accumulator.memory.reserve(bytes);
-        let granted = std::future::poll_fn(|cx| {
-            let granted = std::pin::Pin::new(&mut wait).poll(cx);
-            if granted.is_pending() {
-                // Open batches should go out now, full or not.
-                shared.notify.notify_one();
-            }
-            granted
-        });
-        match runtime::until(deadline, granted).await {
-            Some(Some(reservation)) => Ok(reservation),
-            Some(None) => Err(self.closed()),
-            None => Err(self.no_room(&format!("within {} ms", shared.values().max_block.as_millis()))),
-        }
-    }
-
-    fn closed(&self) -> Error {
-        let fatal = self.0.shared.fatal.get().cloned();
-        fatal.unwrap_or_else(|| Error::new(ErrorKind::Closed, "the producer is closed"))
-    }
-
-    fn no_room(&self, when: &str) -> Error {
-        let limit = self.0.shared.values().buffer_memory;
-        Error::new(
-            ErrorKind::BufferFull,
-            format!("no room {when}: records not yet acknowledged take all {limit} bytes of `buffer.memory`"),
-        )
-    }
 }
 
 /// Further away than any deadline that somebody waits for.
@@ -501,31 +382,4 @@ impl Drop for Handle {
         self.shared.accumulator.close();
         self.shared.notify.notify_one();
     }
-}
-
-fn too_large(record: &Record<'_>, bytes: usize, limit: usize) -> Error {
-    let message = format!(
-        "a record for topic {} takes up to {bytes} bytes, more than the {limit} that `max.request.size` and \
-         `buffer.memory` allow",
-        record.topic()
-    );
-    Error::new(ErrorKind::RecordTooLarge, message)
-}
-
-fn misplaced(record: &Record<'_>, partition: i32, partitions: usize) -> Error {
-    let topic = record.topic();
-    Error::new(
-        ErrorKind::InvalidState,
-        format!(
-            "the application's partitioner chose partition {partition} of topic {topic}, which has {partitions}"
-        ),
-    )
-}
-
-fn no_such_partition(record: &Record<'_>, partitions: usize) -> Error {
-    let (topic, partition) = (record.topic(), record.chosen_partition().unwrap_or(-1));
-    Error::new(
-        ErrorKind::UnknownTopic,
-        format!("topic {topic} has {partitions} partitions and no partition {partition}"),
-    )
 }

@@ -107,12 +107,23 @@ impl<'a> Record<'a> {
         self.headers
     }
 
-    /// The most bytes that the record takes in a batch, the batch's own header included.
+    /// Whether [`Record::size_upper_bound`] is no more than `limit`; of most records that is clear without reckoning it.
     #[inline]
+    pub(crate) fn is_within(&self, limit: usize) -> bool {
+        let content = self.key.map_or(0, <[u8]>::len).saturating_add(self.value.map_or(0, <[u8]>::len));
+        let clear = self.headers.is_empty() && content.saturating_add(AROUND) <= limit;
+        clear || self.size_upper_bound() <= limit
+    }
+
+    /// The most bytes that the record takes in a batch, the batch's own header included.
+    #[inline(never)]
     pub(crate) fn size_upper_bound(&self) -> usize {
         records::BATCH_HEADER_LEN + records::record_size_upper_bound(self.key, self.value, self.headers)
     }
 }
+
+/// No record without headers is taken to need more than this beside its key and its value, in a batch of its own.
+const AROUND: usize = records::BATCH_HEADER_LEN + 32;
 
 /// A record's header: a name and a value that may be null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -43,24 +43,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use ottla_protocol::records::{ProducerState, sequence};
+use numbers::Numbers;
+pub(crate) use numbers::{Identity, Kept};
+use ottla_protocol::records::ProducerState;
 
 use crate::batch::Batch;
 
-/// A producer id and epoch, as the cluster gave it or with the epoch raised since.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) producer_id: i64,
-    pub(crate) epoch: i16,
-}
-
-/// Where a partition's sequence stands while nothing is under way, to go on from there after the rest was forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Kept {
-    identity: Identity,
-    next: i32,
-    id_spent: bool,
-}
+mod numbers;
 
 /// One partition's batches in flight.
 #[derive(Debug)]
@@ -68,14 +57,11 @@ pub(crate) struct Sequences {
     idempotent: bool,
     /// The most batches without an outcome.
     window: usize,
-    identity: Option<Identity>,
-    next: i32,
+    numbers: Numbers,
     /// Whether a batch of this epoch and era was acknowledged (rule 3).
     anchored: bool,
     /// Counts the doubts about what the log knows of the producer.
     era: u32,
-    /// The broker knows a higher epoch of this producer id.
-    id_spent: bool,
     entries: VecDeque<Entry>,
     next_ticket: u64,
 }
@@ -123,11 +109,9 @@ impl Sequences {
         Sequences {
             idempotent,
             window: window.max(1),
-            identity: None,
-            next: 0,
+            numbers: Numbers::default(),
             anchored: false,
             era: 0,
-            id_spent: false,
             entries: VecDeque::new(),
             next_ticket: 0,
         }
@@ -136,14 +120,13 @@ impl Sequences {
     /// Sequences of an idempotent producer that go on from where they stood. The log may have forgotten the producer
     /// meanwhile (rule 3).
     pub(crate) fn restored(window: usize, kept: Kept) -> Self {
-        let Kept { identity, next, id_spent } = kept;
-        Sequences { identity: Some(identity), next, id_spent, ..Sequences::new(true, window) }
+        Sequences { numbers: kept.into(), ..Sequences::new(true, window) }
     }
 
     /// Where the sequence stands, if it has begun. Only while no batch is without an outcome.
     pub(crate) fn keep(&self) -> Option<Kept> {
         debug_assert!(self.is_empty());
-        Some(Kept { identity: self.identity?, next: self.next, id_spent: self.id_spent })
+        self.numbers.keep()
     }
 
     /// Batches that wait to be sent again.
@@ -168,15 +151,7 @@ impl Sequences {
 
     /// Begins with a new producer id. False if it is one whose epochs are used up here, so that another is needed.
     pub(crate) fn identify(&mut self, identity: Identity) -> bool {
-        match self.identity {
-            Some(own) if self.id_spent && own.producer_id == identity.producer_id => return false,
-            Some(_) if !self.id_spent => {}
-            _ => {
-                self.identity = Some(identity);
-                self.id_spent = false;
-            }
-        }
-        true
+        self.numbers.identify(identity)
     }
 
     /// The log may know nothing of the producer any more (rule 3).
@@ -202,26 +177,21 @@ impl Sequences {
             }
             _ if self.span() >= self.window as u64 => Next::Wait,
             Some(_) if !self.anchored => Next::Wait,
-            _ if self.identity.is_none() || self.id_spent => Next::NeedsIdentity,
+            _ if !self.numbers.may_be_given_out() => Next::NeedsIdentity,
             _ => Next::New,
         }
     }
 
     /// The state that a new batch is to be sealed with, should it be sent now.
     pub(crate) fn upcoming(&self) -> ProducerState {
-        match self.identity {
-            Some(Identity { producer_id, epoch }) if self.idempotent => {
-                ProducerState { producer_id, producer_epoch: epoch, base_sequence: self.next }
-            }
-            _ => ProducerState::NONE,
-        }
+        if self.idempotent { self.numbers.upcoming() } else { ProducerState::NONE }
     }
 
     /// Takes a new batch that is being sent. Only after [`Next::New`].
     pub(crate) fn send_new(&mut self, batch: Batch) -> Ticket {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        self.next = sequence::add(self.next, batch.count);
+        self.numbers.take(batch.count);
         let as_head = self.head().is_none();
         self.entries.push_back(Entry {
             ticket,
@@ -282,7 +252,7 @@ impl Sequences {
     pub(crate) fn spent(&mut self, ticket: Ticket) {
         if let Some(entry) = self.entry(ticket) {
             entry.refuse();
-            self.id_spent = true;
+            self.numbers.spend();
         }
     }
 
@@ -364,7 +334,8 @@ impl Sequences {
         if self.head().is_some_and(|head| self.entries[head].state != State::Refused) {
             return Vec::new();
         }
-        self.raise_epoch();
+        self.numbers.raise_epoch();
+        self.anchored = false;
         self.entries
             .drain(..)
             .filter_map(|entry| entry.batch)
@@ -387,19 +358,6 @@ impl Sequences {
         let batches = self.give_up_all();
         self.entries.clear();
         batches
-    }
-
-    fn raise_epoch(&mut self) {
-        self.next = 0;
-        self.anchored = false;
-        if let Some(identity) = &mut self.identity
-            && !self.id_spent
-        {
-            match identity.epoch.checked_add(1) {
-                Some(epoch) => identity.epoch = epoch,
-                None => self.id_spent = true,
-            }
-        }
     }
 
     /// Batches from the oldest one without an outcome to the newest, those between that have theirs included.

@@ -16,8 +16,6 @@ mod ratio;
 mod run;
 mod topics;
 
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
@@ -29,15 +27,13 @@ use partition::{Appended, Refused, Room};
 pub(crate) use partition::{Glance, PartitionBuffer};
 pub(crate) use ratio::Ratio;
 pub(crate) use run::Surroundings;
-use topics::{NameHasher, TopicBuffers};
+use topics::{TopicBuffers, Topics};
 
 use crate::acknowledge::Attach;
 use crate::completion::Delivery;
 use crate::memory::{Memory, Reservation};
 use crate::partitioner::{Choice, Load, Partitioner, PartitionerClass, Partitions, Route, route};
 use crate::record::Record;
-
-type Topics = HashMap<Arc<str>, TopicBuffers, BuildHasherDefault<NameHasher>>;
 
 /// However well records can be compressed, `buffer.memory` has room for so many batches before.
 const FEWEST_BATCHES: usize = 16;
@@ -54,6 +50,7 @@ pub(crate) struct Accumulator {
     batch_size: usize,
     /// The most bytes of records in a batch, however small they may become.
     most: usize,
+    /// The most bytes of a record in a batch of its own: what a request and the whole memory have room for.
     max_record_size: usize,
     partitioner: PartitionerClass,
     ignore_keys: bool,
@@ -128,14 +125,42 @@ impl Accumulator {
             // A buffer beyond the whole memory would be waited for in vain.
             batch_size: batch_size.min(buffer_memory),
             most: (buffer_memory / FEWEST_BATCHES).max(batch_size.min(buffer_memory)),
-            max_record_size,
+            max_record_size: max_record_size.min(buffer_memory),
             partitioner,
             ignore_keys,
         }
     }
 
-    /// Appends a record to the open batch of its partition.
+    /// Appends a record as nearly all are: to a batch that is open, in a partition that nobody has to be asked for. `None`
+    /// if anything is otherwise, of which [`Accumulator::append`] makes what there is to make; then nothing has happened.
     #[inline(always)]
+    pub(crate) fn append_quickly(
+        &self,
+        record: &Record<'_>,
+        timestamp: i64,
+        random: impl Fn() -> u64,
+    ) -> Option<Delivery> {
+        let is_custom = matches!(self.partitioner, PartitionerClass::Custom(_));
+        if !record.is_within(self.max_record_size) || is_custom && record.chosen_partition().is_none() {
+            return None;
+        }
+        let topics = self.topics();
+        let topic = topics.get(record.topic())?;
+        let (at, sticky) = match self.route(topic, record, None) {
+            Ok(Route::Fixed(at)) => (at, false),
+            Ok(Route::Sticky) => (topic.sticky.current_of(topic.now.count())?, true),
+            Ok(Route::Next | Route::Random) | Err(_) => return None,
+        };
+        let mut partition = topic.partitions.get(at as usize)?.lock();
+        let (delivery, turn_over) = partition.append_to_open(record, timestamp, sticky, &self.closed)?;
+        if turn_over {
+            topic.sticky.move_on(at, &topic.now, random());
+        }
+        Some(delivery)
+    }
+
+    /// Appends a record to the open batch of its partition.
+    #[inline]
     pub(crate) fn append<'m>(
         &'m self,
         record: &Record<'_>,
@@ -148,7 +173,6 @@ impl Accumulator {
     }
 
     /// Appends a record, and what the application attached to it.
-    #[inline(always)]
     pub(crate) fn append_with<'m>(
         &'m self,
         record: &Record<'_>,
@@ -162,10 +186,10 @@ impl Accumulator {
         if self.closed.load(Ordering::Relaxed) {
             return Err(refuse(Reason::Closed));
         }
-        let bytes = record.size_upper_bound();
-        let limit = self.max_record_size.min(self.memory.limit());
-        if bytes > limit {
-            return Err(refuse(Reason::TooLarge { bytes, limit }));
+        let limit = self.max_record_size;
+        let too_large = || Reason::TooLarge { bytes: record.size_upper_bound(), limit };
+        if !record.is_within(limit) {
+            return Err(refuse(too_large()));
         }
         if let PartitionerClass::Custom(own) = &self.partitioner
             && record.chosen_partition().is_none()
@@ -213,7 +237,7 @@ impl Accumulator {
                     return Err(Refusal { reason: Reason::NoRoom { bytes }, wake: wake || now_wake });
                 }
                 Err(Refused::TooLarge) => {
-                    return Err(Refusal { reason: Reason::TooLarge { bytes, limit }, wake });
+                    return Err(Refusal { reason: too_large(), wake });
                 }
                 Err(Refused::Closed) => return Err(Refusal { reason: Reason::Closed, wake }),
             }
@@ -272,7 +296,7 @@ impl Accumulator {
         }
         let now = Partitions::new(Arc::clone(name), leaders);
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        let topic = topics.entry(Arc::clone(name)).or_insert_with(|| TopicBuffers::new(now.clone()));
+        let topic = topics.get_or_insert(name, || TopicBuffers::new(Arc::clone(name), now.clone()));
         let mut indices = self.indices();
         for partition in topic.partitions.len()..now.count() {
             let index = indices.take();
@@ -321,12 +345,12 @@ impl Accumulator {
 
     /// The names of all topics.
     pub(crate) fn topic_names(&self) -> Vec<Arc<str>> {
-        self.topics().keys().cloned().collect()
+        self.topics().names().cloned().collect()
     }
 
     /// Whether the topic is known here.
     pub(crate) fn knows(&self, topic: &str) -> bool {
-        self.topics().contains_key(topic)
+        self.topics().get(topic).is_some()
     }
 
     /// How many partitions of the topic are known here.
@@ -344,6 +368,7 @@ impl Accumulator {
         self.closed.load(Ordering::Relaxed)
     }
 
+    #[inline(always)]
     fn topics(&self) -> RwLockReadGuard<'_, Topics> {
         self.topics.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -136,7 +136,7 @@ impl PartitionBuffer {
     }
 
     /// Locks the partition for a record, or for several.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lock(&self) -> Locked<'_> {
         Locked { buffer: self, appends: self.appends() }
     }
@@ -185,6 +185,7 @@ impl PartitionBuffer {
         self.glance() == Glance::default()
     }
 
+    #[inline(always)]
     fn appends(&self) -> MutexGuard<'_, Appends> {
         self.appends.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -203,20 +204,37 @@ impl Locked<'_> {
         reservation: &mut Option<Reservation<'m>>,
         now: impl FnOnce() -> Instant,
     ) -> Result<Appended, Refused> {
+        match self.append_to_open(record, timestamp, sticky, room.closed) {
+            Some((delivery, turn_over)) => Ok(Appended { delivery, wake: false, turn_over }),
+            None if room.closed.load(Ordering::Relaxed) => Err(Refused::Closed),
+            None => self.append_to_new(record, timestamp, sticky, room, reservation, now),
+        }
+    }
+
+    /// Appends a record to the open batch, if there is one that has room for it; its delivery, and whether the partition
+    /// has had its turn as the sticky one.
+    #[inline(always)]
+    pub(crate) fn append_to_open(
+        &mut self,
+        record: &Record<'_>,
+        timestamp: i64,
+        sticky: bool,
+        closed: &AtomicBool,
+    ) -> Option<(Delivery, bool)> {
         // Under the lock, so that nothing is appended behind the last look of a task that ends.
-        if room.closed.load(Ordering::Relaxed) {
-            return Err(Refused::Closed);
+        if closed.load(Ordering::Relaxed) {
+            return None;
         }
-        if let Some(open) = &mut self.appends.open {
-            let before = open.builder.size();
-            // A batch that holds records refuses one only for being full.
-            if let Ok(delivery) = open.append(record, timestamp) {
-                let added = open.builder.size() - before;
-                let turn_over = sticky && self.appends.add_sticky(added);
-                return Ok(Appended { delivery, wake: false, turn_over });
-            }
-        }
-        self.append_to_new(record, timestamp, sticky, room, reservation, now)
+        let appends = &mut *self.appends;
+        let open = appends.open.as_mut()?;
+        let before = open.builder.size();
+        // A batch that holds records refuses one only for being full.
+        let delivery = open.append(record, timestamp).ok()?;
+        let turn_over = sticky && {
+            let added = open.builder.size() - before;
+            appends.add_sticky(added)
+        };
+        Some((delivery, turn_over))
     }
 
     /// Appends a record to a batch of its own, which others may join. The open one, if there is one, is full.
@@ -306,6 +324,7 @@ impl Appends {
     }
 
     /// Counts bytes of the sticky partition; true when its turn is over.
+    #[inline]
     fn add_sticky(&mut self, bytes: usize) -> bool {
         self.sticky_bytes += bytes;
         let over = self.sticky_bytes >= self.turn;
@@ -323,7 +342,8 @@ impl Appends {
 }
 
 impl OpenBatch {
-    #[inline(always)]
+    /// Writes a record. One function, as it is called from everywhere and all that encodes a record is in it.
+    #[inline(never)]
     fn append(&mut self, record: &Record<'_>, timestamp: i64) -> Result<Delivery, AppendError> {
         let index = self.builder.try_append(
             timestamp,

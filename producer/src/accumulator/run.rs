@@ -63,7 +63,7 @@ impl Accumulator {
         let topics = self.topics();
         let Some(topic) = topics.get(name) else { return 0 };
         let belongs = |record: &Record<'_>| {
-            if record.topic() != name || record.size_upper_bound() > self.max_record_size {
+            if !is_same(record.topic(), name) || !record.is_within(self.max_record_size) {
                 return None;
             }
             match self.route(topic, record, None) {
@@ -108,4 +108,10 @@ impl Accumulator {
         }
         taken
     }
+}
+
+/// Whether two names are equal; they are mostly one.
+#[inline]
+fn is_same(name: &str, other: &str) -> bool {
+    std::ptr::eq(name, other) || name == other
 }

@@ -21,6 +21,9 @@ fn by(partitioner: PartitionerClass, batch_size: usize, memory: usize, partition
 }
 
 fn append(accumulator: &Accumulator, record: &Record<'_>, random: u64) -> Result<Delivery, Reason> {
+    if let Some(delivery) = accumulator.append_quickly(record, 0, || random) {
+        return Ok(delivery);
+    }
     let now = Instant::now;
     accumulator
         .append(record, 0, &mut Attempt::default(), now, || random)

@@ -1,4 +1,10 @@
 //! [`Outbox`]: acknowledgements between the batch that has its outcome and the application.
+//!
+//! A batch gives its memory back when it has its outcome, and its callbacks may wait longer, for those of a batch before it
+//! that has none. They are not part of `buffer.memory`, but bounded: until that batch is decided, its partition gets no
+//! outcome but those of batches that were sent with it (`max.in.flight.requests.per.connection`, 5 with idempotence), or
+//! that expire behind it while it is being compressed. So a partition holds back the callbacks of no more than that many
+//! batches: some 50 bytes for a record, and what the callback captured.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -63,7 +63,7 @@ pub struct Traffic {
     pub records_failed: u64,
     /// Their bytes.
     pub bytes_failed: u64,
-    /// Records that were put into a further request, counted each time.
+    /// Records that were put into a further request, counted each time, except for those that a split batch caused.
     pub records_retried: u64,
 }
 
@@ -71,7 +71,7 @@ pub struct Traffic {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct BatchMetrics {
-    /// Batches that were put into a request, each counted once.
+    /// Batches that were put into a request, each counted once; the parts of one that was split belong to it.
     pub sent: u64,
     /// Their records.
     pub records: u64,
@@ -83,7 +83,7 @@ pub struct BatchMetrics {
     pub target_bytes: u64,
     /// From a batch's first record to its first request.
     pub queue_time: Histogram,
-    /// Batches that were put into a further request, counted each time.
+    /// Batches that were put into a further request, counted each time. A split batch's parts are not, the first time.
     pub retried: u64,
     /// Batches that were split because a broker found them too large.
     pub split: u64,

@@ -29,6 +29,12 @@ impl Sticky {
         }
     }
 
+    /// The current partition, if it is one of so many.
+    #[inline]
+    pub(crate) fn current_of(&self, partitions: usize) -> Option<u32> {
+        Some(self.current.load(Ordering::Relaxed)).filter(|&current| (current as usize) < partitions)
+    }
+
     /// Whether this is the current partition.
     pub(crate) fn is(&self, partition: u32) -> bool {
         self.current.load(Ordering::Relaxed) == partition
@@ -38,6 +44,7 @@ impl Sticky {
     ///
     /// Only partitions with a leader come into question, or all if there is none. Under a load its weights count, and
     /// `from` may be drawn again; otherwise every other partition is equally likely.
+    #[inline(never)]
     pub(crate) fn move_on(&self, from: u32, partitions: &Partitions, random: u64) -> u32 {
         let led = partitions.led();
         let load = self.load.read().unwrap_or_else(PoisonError::into_inner).clone();

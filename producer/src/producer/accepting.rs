@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use ottla_client::Error;
 
 use super::Producer;
-use crate::accumulator::Attempt;
+use crate::accumulator::{Attempt, Reason};
 use crate::completion::Delivery;
 use crate::record::Record;
 
@@ -34,6 +34,18 @@ impl<'a> Accepting<'a> {
         Accepting { producer, record, state: State::New }
     }
 
+    #[cold]
+    #[inline(never)]
+    fn begin_wait(
+        &mut self,
+        reason: Reason,
+        attempt: Attempt<'a>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Delivery, Error>> {
+        self.state = State::Waiting(Box::pin(self.producer.send_later(self.record, reason, attempt)));
+        self.poll_state(cx)
+    }
+
     /// Goes on with a wait, or with a record that interceptors are to see, which is still new here.
     #[cold]
     #[inline(never)]
@@ -55,20 +67,20 @@ impl<'a> Accepting<'a> {
 impl Future for Accepting<'_> {
     type Output = Result<Delivery, Error>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if matches!(this.state, State::New) && !this.producer.is_intercepted() {
-            let (producer, record) = (this.producer, this.record);
-            let mut attempt = Attempt::default();
-            this.state = State::Done;
-            match producer.append(&this.record, &mut attempt) {
-                Ok(delivery) => return Poll::Ready(Ok(delivery)),
-                Err(reason) => {
-                    this.state = State::Waiting(Box::pin(producer.send_later(record, reason, attempt)));
-                }
-            }
+        if !matches!(this.state, State::New) || this.producer.is_intercepted() {
+            return this.poll_state(cx);
         }
-        this.poll_state(cx)
+        let mut attempt = Attempt::default();
+        match this.producer.append(&this.record, &mut attempt) {
+            Ok(delivery) => {
+                this.state = State::Done;
+                Poll::Ready(Ok(delivery))
+            }
+            Err(reason) => this.begin_wait(reason, attempt, cx),
+        }
     }
 }
 

@@ -88,7 +88,7 @@ impl Producer {
     /// Whether every record passes interceptors.
     #[inline]
     pub(super) fn is_intercepted(&self) -> bool {
-        !self.0.shared.outbox.interceptors().is_empty()
+        self.0.is_intercepted
     }
 
     /// [`Producer::send`] with interceptors or a callback.

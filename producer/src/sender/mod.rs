@@ -19,6 +19,7 @@ mod lane;
 mod lanes;
 mod outcome;
 mod plan;
+mod sweep;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -37,7 +38,6 @@ use timers::Timers;
 
 use crate::accumulator::Accumulator;
 use crate::batch::Batch;
-use crate::completion::{Completion, Outcome};
 use crate::sequence::{Identity, Sequences, Ticket};
 
 /// Batches from this size on are compressed elsewhere than on the task that sends.
@@ -273,81 +273,6 @@ impl Sender {
         self.fatal.as_ref()
     }
 
-    /// Closes all batches that were opened at `until` at the latest, and lists those of them that have no outcome.
-    pub(crate) fn flush(
-        &mut self,
-        until: Instant,
-        now: Instant,
-        leader: impl Fn(&str, i32) -> Option<NodeId>,
-    ) -> Vec<Arc<Completion>> {
-        self.meet_new_lanes(now, leader);
-        let mut waiting = Vec::new();
-        for index in self.lanes.indices() {
-            let Some(lane) = self.lanes.find_mut(index) else { continue };
-            let batches = lane.flush(until);
-            if !batches.is_empty() {
-                waiting.extend(batches);
-                self.consider(index, now);
-            }
-        }
-        waiting
-    }
-
-    /// Whether every record has its outcome.
-    pub(crate) fn is_idle(&mut self) -> bool {
-        self.sealing == 0
-            && self.lanes.iter_mut().all(|lane| {
-                lane.look();
-                lane.is_told()
-            })
-    }
-
-    /// Fails every record that has no outcome, and goes on with what comes. Where requests are under way, their answers
-    /// will say what the numbers of the batches in them are worth.
-    pub(crate) fn abort(
-        &mut self,
-        error: &Error,
-        now: Instant,
-        leader: impl Fn(&str, i32) -> Option<NodeId>,
-    ) {
-        self.meet_new_lanes(now, leader);
-        for index in self.lanes.indices() {
-            let Some(lane) = self.lanes.find_mut(index) else { continue };
-            let (batches, sealing) = lane.give_up();
-            if batches.is_empty() && sealing.is_empty() {
-                continue;
-            }
-            for batch in batches {
-                batch.fail(error.clone(), &self.accumulator.memory);
-            }
-            for completion in sealing {
-                completion.tell(Outcome::Failed(error.clone()));
-            }
-            self.consider(index, now);
-        }
-    }
-
-    /// Fails every record that has no outcome, and ends.
-    pub(crate) fn abandon(&mut self, error: &Error, now: Instant) {
-        let mut records = 0;
-        self.meet_new_lanes(now, |_, _| None);
-        let jobs = self.seal_jobs();
-        self.sealing -= jobs.len();
-        for job in jobs {
-            records += job.batch.count;
-            job.batch.fail(error.clone(), &self.accumulator.memory);
-        }
-        for lane in self.lanes.iter_mut() {
-            for batch in lane.abandon() {
-                records += batch.count;
-                batch.fail(error.clone(), &self.accumulator.memory);
-            }
-        }
-        if records > 0 {
-            tracing::warn!(records, %error, "gave up on all records");
-        }
-    }
-
     /// A batch was compressed; `None` if its codec failed and its records were told so.
     pub(crate) fn sealed(&mut self, index: u32, job: u64, batch: Option<Batch>, now: Instant) {
         self.sealing -= 1;
@@ -421,17 +346,6 @@ impl Sender {
             self.timers.want(index, opened + self.rules.delivery_timeout);
         }
         self.lanes.note(index);
-    }
-
-    /// Sends what is open without waiting for more.
-    fn hurry(&mut self, now: Instant) {
-        for index in self.lanes.indices() {
-            let Some(lane) = self.lanes.find_mut(index) else { continue };
-            lane.look();
-            if lane.glance.oldest.is_some() {
-                self.consider_with(index, now, Duration::ZERO);
-            }
-        }
     }
 
     /// Whether nothing is under way that would free memory.

@@ -147,6 +147,8 @@ impl Sender {
         let queued = now.saturating_duration_since(batch.opened);
         match batch.tries {
             1 => self.accumulator.memory.meter.sent(batch, queued),
+            // Its records were counted with the batch that was split.
+            first if first == batch.first_try => {}
             _ => self.accumulator.memory.meter.retried(batch),
         }
         let (records, bytes, tries) = (batch.count, batch.size(), batch.tries);

@@ -262,6 +262,25 @@ fn a_batch_too_large_is_split_down_to_the_record_that_alone_fails() {
     assert_eq!(items, [(0, 1)]);
     bench.answer(last, ErrorCode::NONE);
     assert!(sent[0].outcome().expect("told").is_ok() && sent[2].outcome().expect("told").is_ok());
+    let metrics = bench.accumulator.memory.meter.snapshot();
+    assert_eq!((metrics.total.records_sent, metrics.total.records_retried), (3, 0), "a split is no retry");
+    assert_eq!((metrics.batches.sent, metrics.batches.split, metrics.batches.retried), (1, 2, 0));
+}
+
+#[test]
+fn the_part_of_a_split_batch_is_retried_like_any_batch() {
+    let mut bench = Bench::new(1, 400, |_| {});
+    let _sent: Vec<_> = [10, 150].map(|len| bench.send(0, &vec![b'v'; len])).into();
+    bench.at(5);
+    let (whole, _) = bench.plan().expect("due");
+    bench.answer(whole, ErrorCode::MESSAGE_TOO_LARGE);
+    let (part, _) = bench.plan().expect("the first part");
+    bench.answer(part, ErrorCode::NOT_ENOUGH_REPLICAS);
+    bench.at(1_000);
+    let (again, items) = bench.plan().expect("the first part again");
+    assert_eq!(items, [(0, 1)]);
+    bench.answer(again, ErrorCode::NONE);
+    assert_eq!(bench.accumulator.memory.meter.snapshot().total.records_retried, 1);
 }
 
 #[test]
