@@ -4,7 +4,7 @@
 //! - `net`: dialling, frames, connections and their pool;
 //! - `metadata`: the cluster as last seen, and how it is kept fresh;
 //! - [`mod@options`]: options as tables; [`Error`]: the one error type;
-//! - [`serialize`]: how keys and values become bytes.
+//! - [`serialize`]: how keys and values become bytes; [`deserialize`]: and the other way round.
 //!
 //! Guarantees: a connection's requests go out in the order of their submission; a broken connection gives everybody who
 //! waits on it the same cause; every wait has a deadline; dropping a future loses nothing but its answer; when the last
@@ -26,6 +26,7 @@ pub use topic_partition::TopicPartition;
 mod backoff;
 mod client;
 mod coordinator;
+pub mod deserialize;
 mod error;
 mod group_metadata;
 mod metadata;

@@ -8,14 +8,21 @@
 //! Guarantees: the records of a partition come in order, none twice and none left out, however often a `poll` is dropped;
 //! a commit never names what was not handed out; no record of a partition comes after its revocation.
 
+pub use ack::Acknowledger;
 pub use commit::OffsetAndMetadata;
-pub use consumer::{Consumer, RecordStream};
+pub use consumer::{Consumer, PartitionStreams, PendingCommit, RecordStream, RunError};
 pub use listener::{ListenerFuture, RebalanceCallbacks, RebalanceContext, RebalanceListener};
-pub use options::{ConsumerOptions, ConsumerValues, IsolationLevel, OffsetReset, Strategy};
+pub use options::{CommitMode, ConsumerOptions, ConsumerValues, IsolationLevel, OffsetReset, Strategy};
+pub use ottla_client::deserialize;
 pub use ottla_client::{GroupMetadata, TopicPartition};
 pub use record::{Header, HeaderIter, Headers, Record, Records, TimestampType};
+pub use scan::{Scan, ScanEnd, Scanning};
+pub use shutdown::{Attached, Shutdown};
+pub use streams::PartitionStream;
 pub use subscription::Start;
+pub use typed::{BadRecord, Decoder, Part, TypedConsumer, TypedRecord, TypedStream};
 
+mod ack;
 pub mod assignor;
 mod commit;
 mod consumer;
@@ -25,7 +32,11 @@ mod listener;
 mod options;
 mod position;
 mod record;
+mod scan;
+mod shutdown;
+mod streams;
 mod subscription;
+mod typed;
 
 /// What the conformance suite drives directly.
 #[doc(hidden)]

@@ -35,6 +35,9 @@ ottla_client::options! {
         "auto.offset.reset" => auto_offset_reset: OffsetReset = OffsetReset::Latest;
         /// Whether positions are committed in the background; needs `group.id`.
         "enable.auto.commit" => enable_auto_commit: bool = true;
+        /// What commits name: `position` is all that was returned by earlier polls, `acked` of each partition what the
+        /// application acknowledged without a gap.
+        "commit.mode" => commit_mode: CommitMode = CommitMode::Position;
         /// How often positions are committed in the background.
         "auto.commit.interval.ms" => auto_commit_interval: Duration = MS(5_000), max MS(i32::MAX as u64);
         /// How many bytes a broker gathers, over all partitions, before it answers.
@@ -72,6 +75,17 @@ pub enum OffsetReset {
     None,
 }
 option_names!(OffsetReset { Earliest = "earliest", Latest = "latest", None = "none" });
+
+/// `commit.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CommitMode {
+    /// What earlier polls returned counts as processed.
+    #[default]
+    Position,
+    /// Processed is what was acknowledged; commits go as far as there is no gap.
+    Acked,
+}
+option_names!(CommitMode { Position = "position", Acked = "acked" });
 
 /// `isolation.level`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

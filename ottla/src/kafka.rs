@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ottla_client::{Client, ClientOptions, Dial, Error};
-use ottla_consumer::{Consumer, ConsumerOptions};
+use ottla_consumer::{Consumer, ConsumerOptions, Scan};
 use ottla_producer::{Producer, ProducerBuilder, ProducerOptions};
 
 /// A Kafka cluster.
@@ -64,6 +64,21 @@ impl Kafka {
     /// Kind `Config` for options that don't go together.
     pub fn consumer(&self, options: ConsumerOptions) -> Result<Consumer, Error> {
         Consumer::new(self.client.clone(), options)
+    }
+
+    /// A bounded read of a topic, which ends by itself; [`Scan::partitions`] makes one of some partitions.
+    ///
+    /// ```no_run
+    /// # async fn run(kafka: ottla::Kafka) -> Result<(), ottla::Error> {
+    /// let mut records = kafka.scan("orders").read();
+    /// while let Some(record) = records.next().await {
+    ///     println!("{:?}", record?.value());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn scan(&self, topic: &str) -> Scan {
+        Scan::topic(self.client.clone(), topic)
     }
 
     /// The connections and metadata underneath, for requests of one's own.

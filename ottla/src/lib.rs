@@ -32,6 +32,7 @@
 pub use kafka::Kafka;
 pub use topics::NewTopic;
 
+pub use ottla_client::deserialize;
 pub use ottla_client::options;
 pub use ottla_client::serialize;
 pub use ottla_client::{
@@ -40,8 +41,9 @@ pub use ottla_client::{
 };
 pub use ottla_consumer as consumer;
 pub use ottla_consumer::{
-    Consumer, ConsumerOptions, GroupMetadata, OffsetAndMetadata, OffsetReset, RebalanceContext,
-    RebalanceListener, Start,
+    Acknowledger, BadRecord, CommitMode, Consumer, ConsumerOptions, Decoder, GroupMetadata,
+    OffsetAndMetadata, OffsetReset, PartitionStream, PartitionStreams, RebalanceContext, RebalanceListener,
+    RunError, Scan, ScanEnd, Scanning, Shutdown, Start, TypedConsumer,
 };
 pub use ottla_producer as producer;
 pub use ottla_producer::{

@@ -56,6 +56,8 @@ pub enum ErrorKind {
     OffsetOutOfRange,
     /// A call that the current state does not allow.
     InvalidState,
+    /// The application asked its consumers to stop: not a failure.
+    Shutdown,
 }
 
 impl ErrorKind {

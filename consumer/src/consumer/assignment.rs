@@ -185,7 +185,7 @@ impl Consumer {
     }
 
     /// What keeps a partition's position from being known.
-    async fn obstacle(&self, partition: &TopicPartition) -> Option<Error> {
+    async fn obstacle(&mut self, partition: &TopicPartition) -> Option<Error> {
         // Without the topic's metadata no broker was asked for the offset, and whatever keeps the metadata away is it.
         match self.client.topic(&partition.topic, now()).await {
             Err(error) => error.cause().cloned().or(Some(error)),

@@ -43,10 +43,10 @@ impl Consumer {
             Err(Error::new(ErrorKind::Timeout, message))
         };
         // What the group asked for comes first, as the listener has only heard half of it.
-        let mut result = self.finish_step(Some(deadline)).await.unwrap_or_else(late);
+        let mut result = self.finish_with_streams(deadline).await.unwrap_or_else(late);
         if self.step.is_none() {
             self.begin_giving_up();
-            result = result.and(self.finish_step(Some(deadline)).await.unwrap_or_else(late));
+            result = result.and(self.finish_with_streams(deadline).await.unwrap_or_else(late));
         }
         if let Some(group) = self.group.take() {
             let left = until(deadline + LEAVE_GRACE, group.leave(deadline)).await;
@@ -67,7 +67,24 @@ impl Consumer {
         self.shared.work.notify_one();
         result
     }
+
+    /// Waits for the step's end, and leaves time to commit if the holders of streams take too long.
+    async fn finish_with_streams(&mut self, deadline: Instant) -> Option<Result<(), Error>> {
+        if self.shared.state().streams.handover.is_some() {
+            let now = now();
+            let patience = deadline.saturating_duration_since(now).mul_f64(HOLDERS_SHARE);
+            let finished = self.finish_step(Some(now + patience)).await;
+            if finished.is_some() {
+                return finished;
+            }
+            self.shared.state().streams.cut();
+        }
+        self.finish_step(Some(deadline)).await
+    }
 }
 
 /// How much later than its own deadline a group that hangs is given up.
 const LEAVE_GRACE: Duration = Duration::from_millis(100);
+
+/// The part of the time for closing that the holders of streams have.
+const HOLDERS_SHARE: f64 = 0.75;

@@ -4,7 +4,10 @@
 //! effect in the order of the calls, those in the background included, even if their futures are dropped.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use ottla_client::{Error, TopicPartition};
@@ -13,6 +16,7 @@ use super::Consumer;
 use super::driver::{Begun, Runtime};
 use crate::commit::{Committer, OffsetAndMetadata};
 use crate::fetch::state::FetchState;
+use crate::record::Record;
 
 /// Offsets to commit, by partition.
 pub(super) type Offsets = HashMap<TopicPartition, OffsetAndMetadata>;
@@ -62,7 +66,7 @@ impl AutoCommit {
     }
 
     /// The partition is no longer ours: what was committed for it says nothing about the next time.
-    pub(super) fn forget(&mut self, partitions: &[TopicPartition]) {
+    pub(super) fn forget<'a>(&mut self, partitions: impl IntoIterator<Item = &'a TopicPartition>) {
         for partition in partitions {
             self.done.remove(partition);
             if let Some((_, offsets)) = &mut self.under_way {
@@ -73,7 +77,8 @@ impl AutoCommit {
 }
 
 impl Consumer {
-    /// Commits the positions of all partitions: everything that was returned so far counts as processed.
+    /// Commits the positions of all partitions: everything that was returned so far counts as processed. With
+    /// `commit.mode=acked`, commits what was acknowledged.
     ///
     /// # Errors
     /// `GroupLost` when the partitions may belong to others by now, which the next poll deals with; after
@@ -86,6 +91,31 @@ impl Consumer {
         self.settle();
         let offsets = positions(&self.shared.state());
         self.begin_commit(&offsets)?.await
+    }
+
+    /// Begins a commit as [`Consumer::commit`] does, and lets it go on while the application works. Commits take effect in
+    /// the order in which they were begun.
+    ///
+    /// # Errors
+    /// Kind `Config` without `group.id`; what happens later is the result of the [`PendingCommit`].
+    pub fn commit_in_background(&mut self) -> Result<PendingCommit, Error> {
+        self.settle();
+        let offsets = positions(&self.shared.state());
+        self.begin_commit(&offsets).map(PendingCommit)
+    }
+
+    /// Commits that `record`, and with it all before it in its partition, is processed; with the epoch of its leader, by
+    /// which a later reader notices a truncated log.
+    ///
+    /// # Errors
+    /// Those of [`Consumer::commit`].
+    ///
+    /// # Cancel safety
+    /// As [`Consumer::commit`].
+    pub async fn commit_record(&mut self, record: &Record) -> Result<(), Error> {
+        let mut offset = OffsetAndMetadata::new(record.offset().saturating_add(1));
+        offset.leader_epoch = record.leader_epoch();
+        self.commit_offsets([(record.topic_partition().clone(), offset)]).await
     }
 
     /// Commits these offsets: of each partition that of the next record to read.
@@ -147,12 +177,21 @@ impl Consumer {
     pub(super) fn last_commit(&mut self) -> Option<Begun> {
         self.auto_commit.as_ref()?;
         self.settle();
-        let offsets = positions(&self.shared.state());
+        let mut offsets = positions(&self.shared.state());
+        let in_group = self.group.is_some();
+        if let Some(auto_commit) = &mut self.auto_commit {
+            auto_commit.reap();
+            offsets.retain(|partition, offset| !in_group || auto_commit.done.get(partition) != Some(offset));
+        }
         (!offsets.is_empty()).then(|| self.begin_commit(&offsets))?.ok()
     }
 
     fn begin_commit(&mut self, offsets: &Offsets) -> Result<Begun, Error> {
         let committer = self.committer()?;
+        if let Some(auto_commit) = &mut self.auto_commit {
+            // Whatever this one says, what earlier ones said is not what is committed any more.
+            auto_commit.forget(offsets.keys());
+        }
         Ok(begin_commit(&self.runtime, &committer, offsets, self.default_deadline()))
     }
 
@@ -172,6 +211,19 @@ impl Consumer {
     }
 }
 
+/// A commit that goes on whether or not anybody waits for it; made by [`Consumer::commit_in_background`]. As a future it
+/// gives the result, with the errors of [`Consumer::commit`].
+#[derive(Debug)]
+pub struct PendingCommit(Begun);
+
+impl Future for PendingCommit {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
 /// Begins a commit that takes its turn now, with the membership of now, and goes on whether or not anybody waits for it.
 pub(super) fn begin_commit(
     runtime: &Runtime,
@@ -185,6 +237,10 @@ pub(super) fn begin_commit(
 /// The positions of all partitions that have one.
 pub(super) fn positions(state: &FetchState) -> Offsets {
     let committed = |(name, position): (&TopicPartition, crate::subscription::Position)| {
+        let position = match &state.acks {
+            Some(acks) => acks.committable(name, position),
+            None => position,
+        };
         let offset = OffsetAndMetadata { leader_epoch: position.leader_epoch, ..position.offset.into() };
         (TopicPartition { topic: Arc::clone(&name.topic), partition: name.partition }, offset)
     };

@@ -3,17 +3,23 @@
 //! - [`poll`]: records out, one poll or one record at a time, or as a stream;
 //! - [`assignment`]: `subscribe`, `assign`, pause, resume, seek, position;
 //! - [`rebalance`]: what the group asks for, step by step, with the listener;
-//! - [`commits`]: `commit`, `committed` and the commits in the background; [`close`]: the end;
+//! - [`commits`]: `commit`, `committed` and the commits in the background; [`acks`]: acknowledgements;
+//! - [`run`]: a loop that ends at a shutdown; [`close`]: the end; [`streams`]: a task per partition;
+//!   [`scan`]: what bounded reading needs;
 //! - [`driver`]: clock, waits and tasks.
 //!
 //! Sources: KIP-62, KIP-266 (timeouts of the consumer's calls), KIP-429.
 
+mod acks;
 mod assignment;
 mod close;
 mod commits;
 mod driver;
 mod poll;
 mod rebalance;
+mod run;
+mod scan;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -32,11 +38,15 @@ use crate::fetch::state::{FetchState, Rules};
 use crate::group::{Group, GroupConfig};
 use crate::listener::RebalanceListener;
 use crate::options::{ConsumerOptions, ConsumerValues};
+use crate::shutdown::Attached;
 use commits::AutoCommit;
 use driver::Runtime;
 use rebalance::Step;
 
+pub use commits::PendingCommit;
 pub use poll::RecordStream;
+pub use run::RunError;
+pub use streams::PartitionStreams;
 
 /// Reads records of topics, as a member of a group (`subscribe`) or alone (`assign`).
 ///
@@ -63,6 +73,8 @@ pub struct Consumer {
     auto_commit: Option<AutoCommit>,
     /// When the group was last told that the application polls.
     polled: Option<Instant>,
+    /// By which shutdown it stops; the last to be dropped, as that says that the consumer is gone.
+    stop: Option<Attached>,
 }
 
 impl Consumer {
@@ -114,6 +126,7 @@ impl Consumer {
             reading: None,
             auto_commit,
             polled: None,
+            stop: None,
         })
     }
 
@@ -150,9 +163,11 @@ impl Consumer {
 
     /// Notes how far the application has got in what is being read.
     fn settle(&mut self) {
+        let mut state = self.shared.state();
         if let Some(reading) = &self.reading {
-            self.shared.state().settle(reading);
+            state.settle(reading);
         }
+        state.settle_streams();
     }
 
     /// Gives back what is being read, so that the state alone says what comes next.

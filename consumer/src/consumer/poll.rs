@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
-use ottla_client::{Error, TopicPartition};
+use ottla_client::{Error, ErrorKind, TopicPartition};
 
 use super::{Consumer, driver};
 use crate::fetch::completed::FetchedRecord;
@@ -30,7 +30,8 @@ impl Consumer {
     /// # Errors
     /// Each is returned once, and polling may go on after it: `OffsetOutOfRange` without a reset policy,
     /// `Authorization`, `CorruptRecord` (the position stays before the batch), `UnknownTopic`; the listener's own; and
-    /// errors of the group, those that keep the consumer out for good by every poll until `unsubscribe`.
+    /// errors of the group, those that keep the consumer out for good by every poll until `unsubscribe`. `Shutdown`, by
+    /// every poll, once that of [`Consumer::stop_with`] was triggered.
     ///
     /// # Cancel safety
     /// Safe: records are only taken when they are returned, and a listener goes on where it was at the next poll.
@@ -77,7 +78,8 @@ impl Consumer {
         }
     }
 
-    /// The records as a stream that has no end, but after an error after which the consumer is of no further use.
+    /// The records as a stream that has no end, but after an error after which the consumer is of no further use, and
+    /// when a [`Shutdown`](crate::Shutdown) is triggered.
     /// Dropping the stream loses nothing: it can be taken again, or polled instead.
     pub fn stream(&mut self) -> RecordStream<'_> {
         RecordStream { state: StreamState::Ready(self) }
@@ -89,7 +91,11 @@ impl Consumer {
             self.polled.is_some_and(|polled| now().saturating_duration_since(polled) < NEXT_INTERVAL);
         let reading = self.reading.as_mut().filter(|_| recent && self.step.is_none())?;
         match reading.fetch.next_record() {
-            Ok(Some(fetched)) => Some(Record::new(reading.partition.clone(), fetched)),
+            Ok(Some(fetched)) => {
+                let record = Record::new(reading.partition.clone(), fetched);
+                self.handed_out(std::slice::from_ref(&record));
+                Some(record)
+            }
             // The end, or damage, which comes again: both are for the long way.
             _ => None,
         }
@@ -99,7 +105,7 @@ impl Consumer {
     ///
     /// Waiting is polling: meanwhile `max.poll.interval.ms` does not run out, and what was returned before is committed
     /// when that is due. Otherwise a member of a quiet topic would lose its place by waiting for the next record.
-    async fn wait(&mut self, deadline: Option<Instant>) -> bool {
+    pub(super) async fn wait(&mut self, deadline: Option<Instant>) -> bool {
         loop {
             let until = deadline.into_iter().chain(self.next_chore(now())).min();
             if driver::wait(&self.shared, self.group.as_mut(), until).await {
@@ -122,7 +128,7 @@ impl Consumer {
     }
 
     /// What was returned before counts as processed from here on.
-    fn begin_poll(&mut self, now: Instant) {
+    pub(super) fn begin_poll(&mut self, now: Instant) {
         self.polled = Some(now);
         if let Some(group) = &self.group {
             group.polled(now);
@@ -131,7 +137,7 @@ impl Consumer {
     }
 
     /// Takes records that are at hand, up to `max` in all.
-    fn fill(&mut self, records: &mut Vec<Record>, max: usize) -> Result<(), Error> {
+    pub(super) fn fill(&mut self, records: &mut Vec<Record>, max: usize) -> Result<(), Error> {
         // Before the records, as a partition in trouble would else be hidden by others that always have some.
         self.next_error()?;
         while records.len() < max {
@@ -159,17 +165,18 @@ impl Consumer {
                 }
             }
         }
+        self.handed_out(records);
         self.settle();
         Ok(())
     }
 
     /// Whether the group is closed to the consumer for good.
-    fn has_failed(&self) -> bool {
+    pub(super) fn has_failed(&self) -> bool {
         self.group.as_ref().is_some_and(|group| group.has_failed())
     }
 
     /// An error that waits to be returned.
-    fn next_error(&mut self) -> Result<(), Error> {
+    pub(super) fn next_error(&mut self) -> Result<(), Error> {
         let mut state = self.shared.state();
         let report = state.alarm.take().or_else(|| state.next_report(now(), random()));
         drop(state);
@@ -236,6 +243,7 @@ impl Stream for RecordStream<'_> {
                 self.state = StreamState::Waiting(waiting);
                 Poll::Pending
             }
+            Poll::Ready((_, Err(error))) if error.kind() == ErrorKind::Shutdown => Poll::Ready(None),
             Poll::Ready((consumer, Err(error))) if error.is_fatal() || consumer.has_failed() => {
                 Poll::Ready(Some(Err(error)))
             }

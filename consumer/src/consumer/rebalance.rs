@@ -21,6 +21,7 @@ use crate::commit::{Committer, OffsetAndMetadata};
 use crate::fetch::driver::{Shared, now, until};
 use crate::group::GroupEvent;
 use crate::listener::{ListenerFuture, RebalanceContext, RebalanceListener};
+use crate::streams::Slot;
 use crate::subscription::Start;
 
 /// A step that is under way.
@@ -49,6 +50,7 @@ type Telling = Pin<Box<dyn Future<Output = Told> + Send>>;
 impl Consumer {
     /// Does what the group asks for; false if `deadline` passes first.
     pub(super) async fn rebalance(&mut self, deadline: Option<Instant>) -> Result<bool, Error> {
+        self.go_on()?;
         loop {
             if self.step.is_none() {
                 let Some(event) = self.group.as_mut().and_then(|group| group.try_event()) else {
@@ -56,7 +58,14 @@ impl Consumer {
                 };
                 self.begin_event(event)?;
             }
-            match self.finish_step(deadline).await {
+            let stopping = self.stopping();
+            let finished = tokio::select! {
+                biased;
+                finished = self.finish_step(deadline) => finished,
+                // The step goes on when the consumer is closed.
+                () = stopping => return self.go_on().map(|()| false),
+            };
+            match finished {
                 Some(result) => result?,
                 None => return Ok(false),
             }
@@ -118,8 +127,17 @@ impl Consumer {
 
     fn begin_step(&mut self, change: Change, partitions: Vec<TopicPartition>, event: Option<u64>) {
         self.park();
-        // All that was handed out was handed out by earlier polls: it is processed.
-        let commit = if change == Change::Revoked { self.last_commit() } else { None };
+        let handover = self.shared.state().streams.handover;
+        let commit = match (change, handover) {
+            (Change::Revoked, Some(handover)) => LastCommit::AfterStreams {
+                slots: self.shared.state().streams.close(&partitions),
+                deadline: now() + handover,
+                wanted: self.auto_commit.is_some(),
+            },
+            // All that was handed out was handed out by earlier polls: it is processed.
+            (Change::Revoked, None) => LastCommit::Begun(self.last_commit()),
+            (Change::Assigned | Change::Lost, _) => LastCommit::Begun(None),
+        };
         let context = StepContext {
             shared: Arc::clone(&self.shared),
             committer: self.committer.clone(),
@@ -134,7 +152,10 @@ impl Consumer {
     fn apply(&mut self, change: Change, partitions: &[TopicPartition]) {
         let mut state = self.shared.state();
         match change {
-            Change::Assigned => state.subscription.release(partitions),
+            Change::Assigned => {
+                state.subscription.release(partitions);
+                state.streams.look_again();
+            }
             Change::Revoked | Change::Lost => partitions.iter().for_each(|partition| state.remove(partition)),
         }
         drop(state);
@@ -154,11 +175,9 @@ async fn tell(
     mut listener: Option<Box<dyn RebalanceListener>>,
     mut context: StepContext,
     partitions: Vec<TopicPartition>,
-    commit: Option<Begun>,
+    commit: LastCommit,
 ) -> Told {
-    if let Some(commit) = commit
-        && let Err(error) = commit.await
-    {
+    if let Err(error) = commit.done(&context).await {
         tracing::warn!(%error, ?partitions, "positions are not committed; their records will be read again");
     }
     let Some(told) = &mut listener else { return (None, Ok(())) };
@@ -170,6 +189,37 @@ async fn tell(
         Change::Lost => told.lost(&mut context, &partitions).await,
     };
     (listener, result)
+}
+
+/// The commit before partitions are given away.
+enum LastCommit {
+    Begun(Option<Begun>),
+    /// Once the holders of the partitions' streams have come to an end, or are out of time.
+    AfterStreams {
+        slots: Vec<Arc<Slot>>,
+        deadline: Instant,
+        wanted: bool,
+    },
+}
+
+impl LastCommit {
+    async fn done(self, context: &StepContext) -> Result<(), Error> {
+        match self {
+            LastCommit::Begun(None) => Ok(()),
+            LastCommit::Begun(Some(commit)) => commit.await,
+            LastCommit::AfterStreams { slots, deadline, wanted } => {
+                for slot in &slots {
+                    if until(deadline, slot.released()).await.is_none() {
+                        let partition = slot.partition();
+                        tracing::warn!(%partition, "its stream's holder was not done in time: it ends now");
+                        slot.cut();
+                    }
+                }
+                let offsets = context.positions();
+                if wanted && !offsets.is_empty() { context.begin(&offsets).await } else { Ok(()) }
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Step {
@@ -191,6 +241,12 @@ struct StepContext {
 }
 
 impl StepContext {
+    fn positions(&self) -> HashMap<TopicPartition, OffsetAndMetadata> {
+        let mut state = self.shared.state();
+        state.settle_streams();
+        positions(&state)
+    }
+
     fn begin(&self, offsets: &HashMap<TopicPartition, OffsetAndMetadata>) -> ListenerFuture<'static> {
         match &self.committer {
             Some(committer) => {
@@ -219,7 +275,7 @@ impl RebalanceContext for StepContext {
     }
 
     fn commit(&mut self) -> ListenerFuture<'_> {
-        let offsets = positions(&self.shared.state());
+        let offsets = self.positions();
         self.begin(&offsets)
     }
 

@@ -651,4 +651,10 @@ fn consumers_and_their_futures_can_move_between_threads() {
     future_of(|consumer| consumer.poll(LONG));
     future_of(|consumer| consumer.next());
     future_of(|consumer| consumer.commit());
+    future_of(|consumer| consumer.position(Box::leak(Box::new(tp(0)))));
+    sendable::<crate::Shutdown>(None);
+    sendable::<crate::Acknowledger>(None);
+    sendable::<crate::PartitionStreams>(None);
+    sendable::<crate::PartitionStream>(None);
+    sendable::<crate::Scanning>(None);
 }

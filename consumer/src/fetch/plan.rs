@@ -133,7 +133,8 @@ impl FetchPlan {
             }
             load.active += bytes;
             if assigned.may_ask(now) && !assigned.halted {
-                load.full |= bytes >= self.limits.partition_max_bytes;
+                // Where partitions are read apart, a slow reader must not hold up the others.
+                load.full |= bytes >= self.limits.partition_max_bytes && !subscription.streamed;
                 load.askable |= bytes < self.limits.partition_max_bytes;
             } else if let Some(at) = assigned.not_before.filter(|at| *at > now) {
                 outlook.wake_at = earliest(outlook.wake_at, at);

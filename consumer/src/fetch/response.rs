@@ -146,6 +146,7 @@ impl FetchState {
             assigned.failures = 0;
         }
         self.buffer.push(partition, wanted.generation, fetch);
+        self.streams.wake(partition);
         true
     }
 

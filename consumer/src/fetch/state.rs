@@ -11,7 +11,9 @@ use ottla_protocol::records::RecordError;
 
 use super::buffer::{Buffer, Reading};
 use super::plan::{FetchPlan, Limits, Outlook, Routes};
-use crate::options::{ConsumerValues, IsolationLevel, OffsetReset};
+use crate::ack::Acks;
+use crate::options::{CommitMode, ConsumerValues, IsolationLevel, OffsetReset};
+use crate::streams::Streams;
 use crate::subscription::{Generation, ResetTo, Start, Subscription};
 
 /// What the options say about fetching.
@@ -32,6 +34,10 @@ pub(crate) struct FetchState {
     pub(crate) plan: FetchPlan,
     pub(crate) buffer: Buffer,
     pub(crate) rules: Rules,
+    /// What was handed out and not acknowledged, if commits go by acknowledgements.
+    pub(crate) acks: Option<Acks>,
+    /// Who reads partitions apart from the consumer's own polls.
+    pub(crate) streams: Streams,
     /// Errors about partitions that poll has yet to return.
     reports: VecDeque<Report>,
     /// The last failure that may pass: the cause of a timeout.
@@ -59,6 +65,8 @@ impl FetchState {
             plan: FetchPlan::new(limits),
             buffer: Buffer::default(),
             rules,
+            acks: (values.commit_mode == CommitMode::Acked).then(Acks::default),
+            streams: Streams::default(),
             reports: VecDeque::new(),
             trouble: None,
             alarm: None,
@@ -74,6 +82,13 @@ impl FetchState {
     pub(crate) fn next_reading(&mut self) -> Option<Reading> {
         let FetchState { subscription, buffer, .. } = self;
         buffer.take(|name| subscription.partition(name).is_some_and(|assigned| assigned.may_deliver()))
+    }
+
+    /// The next fetch of this partition to read from.
+    pub(crate) fn reading_of(&mut self, partition: &TopicPartition) -> Option<Reading> {
+        let FetchState { subscription, buffer, .. } = self;
+        let may_deliver = subscription.partition(partition).is_some_and(|assigned| assigned.may_deliver());
+        buffer.take(|name| may_deliver && name == partition)
     }
 
     /// The application got what `reading` has read so far.
@@ -111,12 +126,15 @@ impl FetchState {
     /// The partition's data are of no use any more; called with every seek and removal.
     pub(crate) fn seek(&mut self, partition: &TopicPartition, to: Start) -> bool {
         self.buffer.discard(partition);
+        self.forget_acks(partition);
         self.subscription.seek(partition, to)
     }
 
     /// Drops a partition with all that is buffered of it.
     pub(crate) fn remove(&mut self, partition: &TopicPartition) {
         self.buffer.discard(partition);
+        self.forget_acks(partition);
+        self.streams.remove(partition);
         self.subscription.remove(partition);
     }
 
@@ -172,6 +190,12 @@ impl FetchState {
                 let error = Error::new(ErrorKind::OffsetOutOfRange, message);
                 self.report(partition, generation, error);
             }
+        }
+    }
+
+    fn forget_acks(&mut self, partition: &TopicPartition) {
+        if let Some(acks) = &mut self.acks {
+            acks.forget(partition);
         }
     }
 

@@ -39,6 +39,8 @@ pub(crate) enum Source {
 #[derive(Debug, Default)]
 pub(crate) struct Subscription {
     pub(crate) source: Source,
+    /// Whether each partition is read at a pace of its own.
+    pub(crate) streamed: bool,
     partitions: BTreeMap<TopicPartition, Assigned>,
     generations: u64,
 }
