@@ -7,13 +7,20 @@
 //!
 //! Guarantees: the records of a partition come in order, none twice and none left out, however often a `poll` is dropped;
 //! a commit never names what was not handed out; no record of a partition comes after its revocation.
+//!
+//! [`Consumer::metrics`] counts; [`Consumer::events`] tells what makes no progress, and why. Spans and events of `tracing`
+//! are per fetch, commit and rebalance, never per record, and hold neither payloads nor secrets: *warn* when partitions are
+//! lost, commits in the background fail or something is stuck, *info* when partitions come and go and positions are
+//! reset, *debug* for requests (spans `fetch`, `commit` and `rebalance`) and what brokers refuse.
 
 pub use commit::OffsetAndMetadata;
 pub use consumer::{Consumer, RecordStream};
+pub use metrics::ConsumerMetrics;
 pub use listener::{ListenerFuture, RebalanceCallbacks, RebalanceContext, RebalanceListener};
 pub use options::{ConsumerOptions, ConsumerValues, IsolationLevel, OffsetReset, Strategy};
 pub use ottla_client::{GroupMetadata, TopicPartition};
 pub use record::{Header, HeaderIter, Headers, Record, Records, TimestampType};
+pub use stuck::{ConsumerEvent, ConsumerEvents, Stuck, StuckReason};
 pub use subscription::Start;
 
 pub mod assignor;
@@ -22,9 +29,11 @@ mod consumer;
 mod fetch;
 mod group;
 mod listener;
+pub mod metrics;
 mod options;
 mod position;
 mod record;
+mod stuck;
 mod subscription;
 
 /// What the conformance suite drives directly.

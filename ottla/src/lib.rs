@@ -40,8 +40,8 @@ pub use ottla_client::{
 };
 pub use ottla_consumer as consumer;
 pub use ottla_consumer::{
-    Consumer, ConsumerOptions, GroupMetadata, OffsetAndMetadata, OffsetReset, RebalanceContext,
-    RebalanceListener, Start,
+    Consumer, ConsumerEvent, ConsumerEvents, ConsumerMetrics, ConsumerOptions, GroupMetadata,
+    OffsetAndMetadata, OffsetReset, RebalanceContext, RebalanceListener, Start, Stuck, StuckReason,
 };
 pub use ottla_producer as producer;
 pub use ottla_producer::{
