@@ -7,11 +7,17 @@
 //!
 //! Guarantees: the records of a partition come in order, none twice and none left out, however often a `poll` is dropped;
 //! a commit never names what was not handed out; no record of a partition comes after its revocation.
+//!
+//! [`Consumer::metrics`] counts; [`Consumer::events`] tells what makes no progress, and why. Spans and events of `tracing`
+//! are per fetch, commit and rebalance, never per record, and hold neither payloads nor secrets: *warn* when partitions are
+//! lost, commits in the background fail or something is stuck, *info* when partitions come and go and positions are
+//! reset, *debug* for requests (spans `fetch`, `commit` and `rebalance`) and what brokers refuse.
 
 pub use ack::Acknowledger;
 pub use commit::OffsetAndMetadata;
 pub use consumer::{Consumer, PartitionStreams, PendingCommit, RecordStream, RunError};
 pub use listener::{ListenerFuture, RebalanceCallbacks, RebalanceContext, RebalanceListener};
+pub use metrics::ConsumerMetrics;
 pub use options::{CommitMode, ConsumerOptions, ConsumerValues, IsolationLevel, OffsetReset, Strategy};
 pub use ottla_client::deserialize;
 pub use ottla_client::{GroupMetadata, TopicPartition};
@@ -19,6 +25,7 @@ pub use record::{Header, HeaderIter, Headers, Record, Records, TimestampType};
 pub use scan::{Scan, ScanEnd, Scanning};
 pub use shutdown::{Attached, Shutdown};
 pub use streams::PartitionStream;
+pub use stuck::{ConsumerEvent, ConsumerEvents, Stuck, StuckReason};
 pub use subscription::Start;
 pub use typed::{BadRecord, Decoder, Part, TypedConsumer, TypedRecord, TypedStream};
 
@@ -29,12 +36,14 @@ mod consumer;
 mod fetch;
 mod group;
 mod listener;
+pub mod metrics;
 mod options;
 mod position;
 mod record;
 mod scan;
 mod shutdown;
 mod streams;
+mod stuck;
 mod subscription;
 mod typed;
 

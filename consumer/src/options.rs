@@ -59,6 +59,10 @@ ottla_client::options! {
         "client.rack" => client_rack: String = String::new();
         /// Whether topics that are read but don't exist may be created, if the brokers' own settings allow it too.
         "allow.auto.create.topics" => allow_auto_create_topics: bool = true;
+        /// After how long without progress a partition that has something to read, or a consumer that waits for its
+        /// group, is told to be stuck, and why, by `Consumer::events` and in the log; found up to an eighth of it later. 0
+        /// never tells.
+        "stuck.after.ms" => stuck_after: Duration = MS(60_000), max MS(i32::MAX as u64);
         /// How long calls such as `commit`, `committed` and `position` may take, retries included.
         "default.api.timeout.ms" => default_api_timeout: Duration = MS(60_000), min MS(1), max MS(i32::MAX as u64);
     }

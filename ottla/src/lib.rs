@@ -41,9 +41,10 @@ pub use ottla_client::{
 };
 pub use ottla_consumer as consumer;
 pub use ottla_consumer::{
-    Acknowledger, BadRecord, CommitMode, Consumer, ConsumerOptions, Decoder, GroupMetadata,
-    OffsetAndMetadata, OffsetReset, PartitionStream, PartitionStreams, RebalanceContext, RebalanceListener,
-    RunError, Scan, ScanEnd, Scanning, Shutdown, Start, TypedConsumer,
+    Acknowledger, BadRecord, CommitMode, Consumer, ConsumerEvent, ConsumerEvents, ConsumerMetrics,
+    ConsumerOptions, Decoder, GroupMetadata, OffsetAndMetadata, OffsetReset, PartitionStream,
+    PartitionStreams, RebalanceContext, RebalanceListener, RunError, Scan, ScanEnd, Scanning, Shutdown,
+    Start, Stuck, StuckReason, TypedConsumer,
 };
 pub use ottla_producer as producer;
 pub use ottla_producer::{

@@ -14,6 +14,7 @@ use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::offset_commit::OffsetCommitRequest;
 use ottla_protocol::messages::offset_fetch::OffsetFetchRequest;
 use tokio::time::Instant as Clock;
+use tracing::Instrument;
 
 use super::request::{BY_ID, Judgement, Topics, commit_request, fetch_request, judge_commit, judge_fetch};
 use super::{Committer, OffsetAndMetadata};
@@ -41,6 +42,8 @@ impl Committer {
         let (this, sender) = (self.clone(), self.membership());
         let pending: BTreeMap<_, _> =
             offsets.iter().map(|(partition, offset)| (partition.clone(), offset.clone())).collect();
+        let called = now();
+        let span = tracing::debug_span!("commit", group = %self.group_id, partitions = pending.len());
         let mut turn = Box::pin(tokio::task::unconstrained(Arc::clone(&self.turn).acquire_owned()));
         // The first poll takes the place in the queue.
         let at_once = turn.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -54,11 +57,19 @@ impl Committer {
                 Poll::Ready(turn) => turn,
                 Poll::Pending => match tokio::time::timeout_at(Clock::from_std(deadline), turn).await {
                     Ok(turn) => turn,
-                    Err(_) => return Err(tries.give_up()),
+                    Err(_) => return this.counted(called, Err(tries.give_up())),
                 },
             };
-            this.commit_as(sender, pending, &mut tries).await
+            let result = this.commit_as(sender, pending, &mut tries).await;
+            this.counted(called, result)
         }
+        .instrument(span)
+    }
+
+    /// Counts a commit that is over.
+    fn counted(&self, called: Instant, result: Result<(), Error>) -> Result<(), Error> {
+        self.meter.committed(now().saturating_duration_since(called), &result);
+        result
     }
 
     async fn commit_as(

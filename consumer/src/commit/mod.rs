@@ -23,6 +23,7 @@ use ottla_client::{Backoff, Client, GroupLane};
 use tokio::sync::{Semaphore, watch};
 
 use crate::group::{GroupConfig, Lanes, Membership, Shared};
+use crate::metrics::Meter;
 
 /// A committed offset, with what is kept beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -60,6 +61,7 @@ pub(crate) struct Committer {
     member: Option<Member>,
     /// One permit: whose turn it is to commit.
     turn: Arc<Semaphore>,
+    meter: Arc<Meter>,
 }
 
 /// The membership that commits are made under.
@@ -96,6 +98,18 @@ impl Committer {
             request_timeout: config.request_timeout,
             member,
             turn: Arc::new(Semaphore::new(1)),
+            meter: Arc::default(),
         }
+    }
+
+    /// The same, with its commits counted there.
+    pub(crate) fn counted_by(mut self, meter: Arc<Meter>) -> Committer {
+        self.meter = meter;
+        self
+    }
+
+    /// The membership that commits are made under, as it changes; `None` outside of groups.
+    pub(crate) fn membership_updates(&self) -> Option<watch::Receiver<Arc<Membership>>> {
+        self.member.as_ref().map(|member| member.now.clone())
     }
 }

@@ -200,12 +200,14 @@ impl Consumer {
         if let Some(committer) = &self.committer {
             return Ok(committer.clone());
         }
-        let committer = Committer::standalone(self.client.clone(), &self.group_config()?);
+        let committer = Committer::standalone(self.client.clone(), &self.group_config()?)
+            .counted_by(Arc::clone(&self.shared.meter));
         self.set_committer(Some(committer.clone()));
         Ok(committer)
     }
 
     pub(super) fn set_committer(&mut self, committer: Option<Committer>) {
+        let committer = committer.map(|committer| committer.counted_by(Arc::clone(&self.shared.meter)));
         self.committer.clone_from(&committer);
         self.shared.set_committer(committer);
     }

@@ -6,7 +6,7 @@
 //! - [`commits`]: `commit`, `committed` and the commits in the background; [`acks`]: acknowledgements;
 //! - [`run`]: a loop that ends at a shutdown; [`close`]: the end; [`streams`]: a task per partition;
 //!   [`scan`]: what bounded reading needs;
-//! - [`driver`]: clock, waits and tasks.
+//! - [`observed`]: metrics and events; [`driver`]: clock, waits and tasks.
 //!
 //! Sources: KIP-62, KIP-266 (timeouts of the consumer's calls), KIP-429.
 
@@ -15,6 +15,7 @@ mod assignment;
 mod close;
 mod commits;
 mod driver;
+mod observed;
 mod poll;
 mod rebalance;
 mod run;
@@ -39,6 +40,7 @@ use crate::group::{Group, GroupConfig};
 use crate::listener::RebalanceListener;
 use crate::options::{ConsumerOptions, ConsumerValues};
 use crate::shutdown::Attached;
+use crate::stuck::driver::Observer;
 use commits::AutoCommit;
 use driver::Runtime;
 use rebalance::Step;
@@ -60,6 +62,8 @@ pub struct Consumer {
     runtime: Runtime,
     /// Ends with the consumer.
     _task: FetchTask,
+    /// The same.
+    _observer: Observer,
     topics_in_use: TopicsInUse,
     /// Those that `topics_in_use` has.
     topics: BTreeSet<Arc<str>>,
@@ -106,6 +110,8 @@ impl Consumer {
             options: Arc::clone(&options),
             lane: Arc::new(client.group_lane()),
         };
+        shared.meter.name(&retries.client_id);
+        let observer = Observer::start(runtime.handle(), context.clone());
         let task = FetchTask::start(runtime.handle(), context);
         // Without a group there is nowhere to commit to; Java's consumer, too, leaves it off then.
         let auto_commit = (options.enable_auto_commit && options.group_id.is_some())
@@ -118,6 +124,7 @@ impl Consumer {
             shared,
             runtime,
             _task: task,
+            _observer: observer,
             topics: BTreeSet::new(),
             group: None,
             committer: None,

@@ -106,6 +106,7 @@ impl Consumer {
     /// Waiting is polling: meanwhile `max.poll.interval.ms` does not run out, and what was returned before is committed
     /// when that is due. Otherwise a member of a quiet topic would lose its place by waiting for the next record.
     pub(super) async fn wait(&mut self, deadline: Option<Instant>) -> bool {
+        let _inside = self.shared.meter.inside();
         loop {
             let until = deadline.into_iter().chain(self.next_chore(now())).min();
             if driver::wait(&self.shared, self.group.as_mut(), until).await {
@@ -130,6 +131,7 @@ impl Consumer {
     /// What was returned before counts as processed from here on.
     pub(super) fn begin_poll(&mut self, now: Instant) {
         self.polled = Some(now);
+        self.shared.meter.polled(now);
         if let Some(group) = &self.group {
             group.polled(now);
         }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ottla_client::{Error, ErrorKind, TopicPartition};
+use tracing::Instrument;
 
 use super::Consumer;
 use super::commits::{begin_commit, positions};
@@ -22,7 +23,8 @@ use crate::fetch::driver::{Shared, now, until};
 use crate::group::GroupEvent;
 use crate::listener::{ListenerFuture, RebalanceContext, RebalanceListener};
 use crate::streams::Slot;
-use crate::subscription::Start;
+use crate::stuck::FirstOf;
+use crate::subscription::{Source, Start};
 
 /// A step that is under way.
 pub(super) struct Step {
@@ -82,6 +84,7 @@ impl Consumer {
     /// Waits for the step's end, by `deadline`; then the subscription changes, at once and without another wait.
     pub(super) async fn finish_step(&mut self, deadline: Option<Instant>) -> Option<Result<(), Error>> {
         let Some(step) = &mut self.step else { return Some(Ok(())) };
+        let _inside = self.shared.meter.inside();
         let (listener, result) = match deadline {
             Some(deadline) => until(deadline, step.telling.as_mut()).await?,
             None => step.telling.as_mut().await,
@@ -103,6 +106,7 @@ impl Consumer {
             GroupEvent::Revoke { partitions, .. } => self.begin_step(Change::Revoked, partitions, Some(id)),
             GroupEvent::Lost { partitions, .. } => {
                 tracing::warn!(?partitions, "the group took partitions away; rejoining");
+                self.shared.meter.lost(now(), self.options.max_poll_interval);
                 self.begin_step(Change::Lost, partitions, Some(id));
             }
             GroupEvent::Assigned { added, .. } => {
@@ -144,12 +148,15 @@ impl Consumer {
             runtime: self.runtime.clone(),
             timeout: self.options.default_api_timeout,
         };
+        self.shared.meter.listener_begins(now());
         let telling = tell(change, self.listener.take(), context, partitions.clone(), commit);
+        let telling = telling.instrument(tracing::debug_span!("rebalance", ?change));
         self.step =
             Some(Step { change, partitions, event, listener_stays: true, telling: Box::pin(telling) });
     }
 
     fn apply(&mut self, change: Change, partitions: &[TopicPartition]) {
+        self.count(change, partitions);
         let mut state = self.shared.state();
         match change {
             Change::Assigned => {
@@ -166,6 +173,31 @@ impl Consumer {
         }
         self.register_topics();
         self.shared.work.notify_one();
+    }
+}
+
+impl Consumer {
+    /// Counts and logs a step that is done.
+    fn count(&self, change: Change, partitions: &[TopicPartition]) {
+        let meter = &self.shared.meter;
+        match change {
+            Change::Assigned => {
+                let state = self.shared.state();
+                let topics = match &state.subscription.source {
+                    Source::Group(topics) => Some(topics),
+                    Source::None | Source::Manual => None,
+                };
+                meter.assigned(now(), partitions.len(), topics);
+                let all = state.subscription.iter().count();
+                tracing::info!(added = %FirstOf(partitions), partitions = all, "partitions assigned");
+            }
+            Change::Revoked | Change::Lost => {
+                meter.gave_up(partitions.len(), change == Change::Lost);
+                if !partitions.is_empty() {
+                    tracing::info!(partitions = %FirstOf(partitions), ?change, "partitions given up");
+                }
+            }
+        }
     }
 }
 

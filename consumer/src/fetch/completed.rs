@@ -51,6 +51,8 @@ pub(crate) struct Extent {
     pub(crate) next_offset: i64,
     /// Complete batches.
     pub(crate) batches: usize,
+    /// Their records.
+    pub(crate) records: u64,
     /// Whether the headers end in damage, behind which nothing is known.
     pub(crate) damaged: bool,
     /// Bytes.
@@ -214,12 +216,13 @@ impl CompletedFetch {
 impl Extent {
     fn of(records: &Bytes, fetch_offset: i64) -> Extent {
         let mut extent =
-            Extent { next_offset: fetch_offset, batches: 0, damaged: false, size: records.len() };
+            Extent { next_offset: fetch_offset, batches: 0, records: 0, damaged: false, size: records.len() };
         for batch in Batches::new(records.clone()) {
             match batch {
                 Ok(batch) => {
                     extent.next_offset = extent.next_offset.max(batch.header().next_offset());
                     extent.batches += 1;
+                    extent.records += u64::try_from(batch.header().count).unwrap_or(0);
                 }
                 Err(_) => extent.damaged = true,
             }

@@ -20,12 +20,15 @@ use ottla_protocol::messages::fetch::{FetchRequest, FetchResponse, READ_COMMITTE
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
+use tracing::Instrument;
 
 use super::response::Consequences;
 use super::state::FetchState;
 use crate::commit::Committer;
+use crate::metrics::Meter;
 use crate::options::{ConsumerValues, IsolationLevel};
 use crate::position::driver::{fetch_committed, look_up};
+use crate::stuck::driver::Announcer;
 use crate::subscription::Source;
 
 /// The newest version of Fetch that names topics by their names.
@@ -40,11 +43,15 @@ pub(crate) struct Shared {
     pub(crate) news: Notify,
     /// There may be something for the task.
     pub(crate) work: Notify,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) announcer: Announcer,
 }
 
 impl Shared {
     pub(crate) fn new(state: FetchState) -> Shared {
         Shared {
+            meter: Arc::clone(&state.meter),
+            announcer: Announcer::default(),
             state: Mutex::new(state),
             committer: Mutex::default(),
             news: Notify::new(),
@@ -64,6 +71,7 @@ impl Shared {
 
     pub(crate) fn set_committer(&self, committer: Option<Committer>) {
         *self.committer.lock().unwrap_or_else(PoisonError::into_inner) = committer;
+        self.announcer.committer_changed();
     }
 }
 
@@ -193,17 +201,24 @@ fn start_jobs(
 
 /// One request to a broker, from connecting to the answer's consequences.
 async fn fetch_once(context: &Context, node: NodeId) {
-    let outcome = ask(context, node).await;
+    let outcome = ask(context, node).instrument(tracing::debug_span!("fetch", node)).await;
     let now = now();
     match outcome {
         Ok(Some(response)) => {
-            let consequences = context.shared.state().handle_response(node, now, random(), response);
+            let mut state = context.shared.state();
+            match response.error_code {
+                code if code.is_ok() => state.heard.answered(node),
+                code => state.heard.unreachable(node, &Error::from_code(code, "the broker refuses fetches")),
+            }
+            let consequences = state.handle_response(node, now, random(), response);
+            drop(state);
             follow(context, consequences);
         }
         Ok(None) => context.shared.state().plan.finish(node, now, Duration::ZERO),
         Err(error) => {
             tracing::debug!(node, %error, "fetch failed");
             let mut state = context.shared.state();
+            state.heard.unreachable(node, &error);
             state.fail(node, now, random());
             if error.is_retriable() {
                 state.trouble = Some(error);
@@ -220,7 +235,8 @@ async fn fetch_once(context: &Context, node: NodeId) {
 async fn ask(context: &Context, node: NodeId) -> Result<Option<FetchResponse>, Error> {
     let Context { client, options, shared, lane } = context;
     let request_timeout = client.options().values().request_timeout;
-    let connection = client.connection(node, lane.purpose(), now() + request_timeout).await?;
+    let connection = client.connection(node, lane.purpose(), now() + request_timeout).await;
+    let connection = connection.inspect_err(|_| shared.meter.fetch_unsent())?;
     let (newest, with_names) = (
         connection.version::<FetchRequest>()?,
         connection.version_at_most::<FetchRequest>(LAST_VERSION_WITH_NAMES),
@@ -251,7 +267,12 @@ async fn ask(context: &Context, node: NodeId) -> Result<Option<FetchResponse>, E
         };
         connection.submit(&request, version, now + request_timeout + options.fetch_max_wait)?
     };
-    reply.await.map(Some)
+    shared.meter.fetch_sent();
+    let sent = now();
+    let answer = reply.await;
+    let pause = answer.as_ref().ok().map(|answer| u64::try_from(answer.throttle_time_ms).unwrap_or(0));
+    shared.meter.fetch_over(now().saturating_duration_since(sent), pause.map(Duration::from_millis));
+    answer.map(Some)
 }
 
 fn follow(context: &Context, consequences: Consequences) {

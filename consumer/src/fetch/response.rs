@@ -121,6 +121,7 @@ impl FetchState {
         if end >= 0 {
             fetching.end_offset = Some(end);
         }
+        self.heard.served(partition, Some(data.high_watermark).filter(|beyond| committed && *beyond > end));
         if data.preferred_read_replica >= 0 {
             let until = now + rules.replica_lease;
             fetching.preferred = Some(PreferredReplica { node: data.preferred_read_replica, until });
@@ -145,6 +146,7 @@ impl FetchState {
         if !extent.damaged {
             assigned.failures = 0;
         }
+        self.meter.received(&partition.topic, extent.records, extent.size);
         self.buffer.push(partition, wanted.generation, fetch);
         self.streams.wake(partition);
         true
@@ -166,6 +168,7 @@ impl FetchState {
         let Some(assigned) = self.subscription.current_mut(partition, generation) else { return };
         let from_replica = forget_replica(assigned, node);
         tracing::debug!(%partition, node, offset = wanted.offset, error = %code, "fetch refused");
+        self.heard.refused(partition, generation, code);
         match code {
             // A replica may lag behind, or hold less: only the leader knows what is out of range.
             ErrorCode::OFFSET_OUT_OF_RANGE if from_replica => {}

@@ -4,6 +4,7 @@
 //! whoever is quicker: both sides change the state under one lock, for moments, and never wait while they hold it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use ottla_client::{Backoff, Error, ErrorKind, TopicPartition};
@@ -12,8 +13,10 @@ use ottla_protocol::records::RecordError;
 use super::buffer::{Buffer, Reading};
 use super::plan::{FetchPlan, Limits, Outlook, Routes};
 use crate::ack::Acks;
+use crate::metrics::Meter;
 use crate::options::{CommitMode, ConsumerValues, IsolationLevel, OffsetReset};
 use crate::streams::Streams;
+use crate::stuck::heard::Heard;
 use crate::subscription::{Generation, ResetTo, Start, Subscription};
 
 /// What the options say about fetching.
@@ -44,6 +47,10 @@ pub(crate) struct FetchState {
     pub(crate) trouble: Option<Error>,
     /// A failure that concerns the consumer as a whole, for poll to return.
     pub(crate) alarm: Option<Error>,
+    /// Where it is counted what comes.
+    pub(crate) meter: Arc<Meter>,
+    /// What brokers said about what cannot be read.
+    pub(crate) heard: Heard,
 }
 
 #[derive(Debug)]
@@ -70,7 +77,14 @@ impl FetchState {
             reports: VecDeque::new(),
             trouble: None,
             alarm: None,
+            meter: Arc::default(),
+            heard: Heard::default(),
         }
+    }
+
+    /// Forgets failures that concern nothing that the consumer has.
+    pub(crate) fn forget_troubles(&mut self) {
+        self.heard.retain(&self.subscription);
     }
 
     /// Which brokers to ask now.
@@ -120,7 +134,9 @@ impl FetchState {
         }
         let message =
             format!("cannot read {partition} at offset {position}; seek beyond the batch to skip it");
-        Error::new(ErrorKind::CorruptRecord, message).with_cause(error)
+        let error = Error::new(ErrorKind::CorruptRecord, message).with_cause(error);
+        self.heard.damaged(partition, *generation, position, &error);
+        error
     }
 
     /// The partition's data are of no use any more; called with every seek and removal.

@@ -18,6 +18,7 @@ use ottla_protocol::messages::list_offsets::{
 use crate::fetch::plan::Routes;
 use crate::fetch::state::FetchState;
 use crate::options::IsolationLevel;
+use crate::stuck::heard::Cause;
 use crate::subscription::{Generation, Phase, Position, ResetTo};
 
 /// A partition's lookup.
@@ -118,6 +119,7 @@ impl FetchState {
         error: &Error,
     ) {
         for (partition, generation) in asked {
+            self.heard.failed(partition, generation, Cause::Error(error.clone()));
             self.back_off(partition, generation, now, random);
             if !error.is_retriable() {
                 self.report(partition, generation, error.clone());
@@ -135,6 +137,9 @@ impl FetchState {
     ) -> bool {
         let Lookup { partition, generation, to, .. } = lookup;
         let code = row.error_code;
+        if !code.is_ok() {
+            self.heard.refused(partition, *generation, code);
+        }
         match code {
             ErrorCode::NONE if row.offset >= 0 => {
                 let leader_epoch = (row.leader_epoch >= 0).then_some(row.leader_epoch);

@@ -21,11 +21,10 @@ use ottla_protocol::error_code::ErrorCode;
 
 #[cfg(feature = "metrics")]
 mod facade;
-mod histogram;
 mod meter;
 
-pub use histogram::Histogram;
 pub(crate) use meter::Meter;
+pub use ottla_client::Histogram;
 
 /// A producer's numbers at one instant, all since it was made unless they say otherwise.
 #[derive(Clone, Debug, Default, PartialEq)]

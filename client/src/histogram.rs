@@ -1,4 +1,4 @@
-//! [`Histogram`]: durations by their order of magnitude.
+//! [`Histogram`]: durations by their order of magnitude, for the metrics of producers and consumers.
 
 use std::fmt;
 use std::time::Duration;
@@ -34,7 +34,8 @@ impl fmt::Debug for Histogram {
 }
 
 impl Histogram {
-    pub(super) fn record(&mut self, duration: Duration) {
+    /// Counts one more.
+    pub fn record(&mut self, duration: Duration) {
         self.buckets[bucket(duration)] += 1;
         self.count += 1;
         self.sum = self.sum.saturating_add(duration);
