@@ -11,8 +11,10 @@
 pub use commit::OffsetAndMetadata;
 pub use consumer::{Consumer, RecordStream};
 pub use listener::{ListenerFuture, RebalanceCallbacks, RebalanceContext, RebalanceListener};
-pub use options::{ConsumerOptions, ConsumerValues, IsolationLevel, OffsetReset, Strategy};
+pub use offset_reset::OffsetReset;
+pub use options::{ConsumerOptions, ConsumerValues, IsolationLevel, Strategy};
 pub use ottla_client::{GroupMetadata, TopicPartition};
+pub use position::query::OffsetAndTimestamp;
 pub use record::{Header, HeaderIter, Headers, Record, Records, TimestampType};
 pub use subscription::Start;
 
@@ -22,6 +24,7 @@ mod consumer;
 mod fetch;
 mod group;
 mod listener;
+mod offset_reset;
 mod options;
 mod position;
 mod record;

@@ -2,6 +2,7 @@
 //!
 //! - [`poll`]: records out, one poll or one record at a time, or as a stream;
 //! - [`assignment`]: `subscribe`, `assign`, pause, resume, seek, position;
+//! - [`offsets`]: ends of logs, times, lag, and seeks to them;
 //! - [`rebalance`]: what the group asks for, step by step, with the listener;
 //! - [`commits`]: `commit`, `committed` and the commits in the background; [`close`]: the end;
 //! - [`driver`]: clock, waits and tasks.
@@ -12,6 +13,7 @@ mod assignment;
 mod close;
 mod commits;
 mod driver;
+mod offsets;
 mod poll;
 mod rebalance;
 #[cfg(test)]

@@ -5,4 +5,6 @@
 mod dial;
 mod driver;
 mod faults;
+mod positions;
 mod produce_and_consume;
+mod transaction;
