@@ -8,6 +8,8 @@ use std::time::Duration;
 use ottla_client::options::OptionValue;
 use ottla_client::{Error, ErrorKind, option_names};
 
+pub(crate) use crate::offset_reset::OffsetReset;
+
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
 ottla_client::options! {
@@ -67,18 +69,6 @@ ottla_client::options! {
         "default.api.timeout.ms" => default_api_timeout: Duration = MS(60_000), min MS(1), max MS(i32::MAX as u64);
     }
 }
-
-/// `auto.offset.reset`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OffsetReset {
-    /// At the log's start.
-    Earliest,
-    /// At the log's end.
-    Latest,
-    /// Nowhere: `poll` returns an error.
-    None,
-}
-option_names!(OffsetReset { Earliest = "earliest", Latest = "latest", None = "none" });
 
 /// `commit.mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

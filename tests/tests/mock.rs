@@ -13,6 +13,8 @@ mod data;
 mod faults;
 #[path = "suites/groups.rs"]
 mod groups;
+#[path = "suites/positions.rs"]
+mod positions;
 #[path = "suites/producer_faults.rs"]
 mod producer_faults;
 #[macro_use]

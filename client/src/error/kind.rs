@@ -54,6 +54,8 @@ pub enum ErrorKind {
     CorruptRecord,
     /// The log does not hold the wanted offset and no reset policy applies.
     OffsetOutOfRange,
+    /// The log lost records that the consumer has read, and no reset policy says where to go on.
+    LogTruncated,
     /// A call that the current state does not allow.
     InvalidState,
     /// The application asked its consumers to stop: not a failure.

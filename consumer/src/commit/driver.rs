@@ -20,6 +20,8 @@ use super::request::{BY_ID, Judgement, Topics, commit_request, fetch_request, ju
 use super::{Committer, OffsetAndMetadata};
 use crate::group::Membership;
 
+mod once;
+
 impl Committer {
     /// Commits `offsets` as the member that this is when it is called, after all commits that were called before.
     ///

@@ -241,6 +241,28 @@ pub(super) fn judge_fetch(
     verdict.judge(pending.first(), "OffsetFetch")
 }
 
+/// The codes with which an answer refuses single partitions.
+pub(super) fn refused(
+    group_id: &str,
+    topics: &Topics,
+    response: &OffsetFetchResponse,
+) -> HashMap<TopicPartition, ErrorCode> {
+    let single = response.topics.iter().flat_map(|topic| {
+        let name = Arc::from(topic.name.as_str());
+        let rows = topic.partitions.iter();
+        rows.map(move |row| (Some(Arc::clone(&name)), row.partition_index, row.error_code))
+    });
+    let groups = response.groups.iter().filter(|group| group.group_id == group_id);
+    let several = groups.flat_map(|group| &group.topics).flat_map(|topic| {
+        let name = topics.name(&topic.name, topic.topic_id);
+        topic.partitions.iter().map(move |row| (name.clone(), row.partition_index, row.error_code))
+    });
+    let refused = single.chain(several).filter(|(_, _, code)| !code.is_ok());
+    refused
+        .filter_map(|(topic, partition, code)| Some((TopicPartition { topic: topic?, partition }, code)))
+        .collect()
+}
+
 /// The gravest of the codes in an answer.
 #[derive(Debug, Default)]
 struct Verdict {

@@ -253,10 +253,10 @@ pub(super) fn seek(shared: &Shared, partition: &TopicPartition, to: Start) -> Re
     Ok(())
 }
 
-fn unassigned(partition: &TopicPartition) -> Error {
+pub(super) fn unassigned(partition: &TopicPartition) -> Error {
     invalid(format!("{partition} is not assigned to this consumer"))
 }
 
-fn invalid(message: impl Into<String>) -> Error {
+pub(super) fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidState, message.into())
 }

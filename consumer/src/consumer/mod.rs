@@ -2,6 +2,7 @@
 //!
 //! - [`poll`]: records out, one poll or one record at a time, or as a stream;
 //! - [`assignment`]: `subscribe`, `assign`, pause, resume, seek, position;
+//! - [`offsets`]: ends of logs, times, lag, and seeks to them;
 //! - [`rebalance`]: what the group asks for, step by step, with the listener;
 //! - [`commits`]: `commit`, `committed` and the commits in the background; [`acks`]: acknowledgements;
 //! - [`run`]: a loop that ends at a shutdown; [`close`]: the end; [`streams`]: a task per partition;
@@ -16,6 +17,7 @@ mod close;
 mod commits;
 mod driver;
 mod observed;
+mod offsets;
 mod poll;
 mod rebalance;
 mod run;

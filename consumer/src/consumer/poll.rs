@@ -28,7 +28,7 @@ impl Consumer {
     /// `max.poll.interval.ms`.
     ///
     /// # Errors
-    /// Each is returned once, and polling may go on after it: `OffsetOutOfRange` without a reset policy,
+    /// Each is returned once, and polling may go on after it: `OffsetOutOfRange` and `LogTruncated` without a reset policy,
     /// `Authorization`, `CorruptRecord` (the position stays before the batch), `UnknownTopic`; the listener's own; and
     /// errors of the group, those that keep the consumer out for good by every poll until `unsubscribe`. `Shutdown`, by
     /// every poll, once that of [`Consumer::stop_with`] was triggered.

@@ -25,6 +25,9 @@ use ottla_protocol::messages::metadata::MetadataRequest;
 use ottla_protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
+use ottla_protocol::messages::offset_for_leader_epoch::{
+    EpochEndOffset, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
+};
 use ottla_protocol::records::{BatchBuilder, NO_HEADERS, SealOptions};
 use ottla_protocol::uuid::Uuid;
 
@@ -86,6 +89,9 @@ impl Brokers {
         if let Some(request) = received.decode::<ListOffsetsRequest>() {
             return received.reply::<ListOffsetsRequest>(&self.list_offsets(&request));
         }
+        if let Some(request) = received.decode::<OffsetForLeaderEpochRequest>() {
+            return received.reply::<OffsetForLeaderEpochRequest>(&self.epoch_ends(&request));
+        }
         if let Some(request) = received.decode::<FindCoordinatorRequest>() {
             let found = |key: &String| Coordinator {
                 key: key.clone(),
@@ -129,6 +135,22 @@ impl Brokers {
             }
         });
         OffsetCommitResponse { topics: topics.collect(), ..Default::default() }
+    }
+
+    /// Every epoch ends with the log.
+    fn epoch_ends(&self, request: &OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
+        let rows = request.topics[0].partitions.iter().map(|asked| EpochEndOffset {
+            partition: asked.partition,
+            leader_epoch: asked.leader_epoch,
+            end_offset: self.logs[asked.partition as usize],
+            ..Default::default()
+        });
+        let topic = OffsetForLeaderTopicResult {
+            topic: TOPIC.into(),
+            partitions: rows.collect(),
+            ..Default::default()
+        };
+        OffsetForLeaderEpochResponse { topics: vec![topic], ..Default::default() }
     }
 
     fn list_offsets(&self, request: &ListOffsetsRequest) -> ListOffsetsResponse {

@@ -49,6 +49,8 @@ pub struct CompletedFetch {
 pub(crate) struct Extent {
     /// Where the next fetch goes on.
     pub(crate) next_offset: i64,
+    /// The leader epoch of the last batch, or -1.
+    pub(crate) leader_epoch: i32,
     /// Complete batches.
     pub(crate) batches: usize,
     /// Their records.
@@ -215,12 +217,19 @@ impl CompletedFetch {
 
 impl Extent {
     fn of(records: &Bytes, fetch_offset: i64) -> Extent {
-        let mut extent =
-            Extent { next_offset: fetch_offset, batches: 0, records: 0, damaged: false, size: records.len() };
+        let mut extent = Extent {
+            next_offset: fetch_offset,
+            leader_epoch: -1,
+            batches: 0,
+            records: 0,
+            damaged: false,
+            size: records.len(),
+        };
         for batch in Batches::new(records.clone()) {
             match batch {
                 Ok(batch) => {
                     extent.next_offset = extent.next_offset.max(batch.header().next_offset());
+                    extent.leader_epoch = batch.header().partition_leader_epoch;
                     extent.batches += 1;
                     extent.records += u64::try_from(batch.header().count).unwrap_or(0);
                 }

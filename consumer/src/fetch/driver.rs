@@ -27,7 +27,7 @@ use super::state::FetchState;
 use crate::commit::Committer;
 use crate::metrics::Meter;
 use crate::options::{ConsumerValues, IsolationLevel};
-use crate::position::driver::{fetch_committed, look_up};
+use crate::position::driver::{check_epochs, fetch_committed, look_up};
 use crate::stuck::driver::Announcer;
 use crate::subscription::Source;
 
@@ -151,8 +151,10 @@ fn start_jobs(
     awaited_topics: &mut HashSet<Arc<str>>,
 ) -> Option<Instant> {
     let now = now();
-    let (outlook, lookups, committed, next_lookup) = {
+    let (outlook, checks, lookups, committed, next_lookup) = {
         let mut state = context.shared.state();
+        state.note_leaders(cluster.generation(), &**cluster);
+        let checks = state.begin_checks(now, &**cluster);
         let mut outlook = state.outlook(now, &**cluster);
         outlook.ready.iter().for_each(|node| state.plan.begin(*node));
         state.plan.retain(now, &**cluster);
@@ -164,12 +166,19 @@ fn start_jobs(
             // Nothing is assigned as long as no broker is found; somebody has to say why that takes so long.
             outlook.leaderless.extend(topics.first().cloned());
         }
-        (outlook, lookups, committed, state.next_lookup(now))
+        (outlook, checks, lookups, committed, state.next_lookup(now))
     };
     for node in outlook.ready {
         let context = context.clone();
         jobs.spawn(async move {
             fetch_once(&context, node).await;
+            None
+        });
+    }
+    for batch in checks {
+        let context = context.clone();
+        jobs.spawn(async move {
+            check_epochs(&context, batch).await;
             None
         });
     }
@@ -244,6 +253,8 @@ async fn ask(context: &Context, node: NodeId) -> Result<Option<FetchResponse>, E
     let reply = {
         let (now, cluster) = (now(), client.cluster());
         let mut state = shared.state();
+        // The metadata may be newer than those for which the task found this request due.
+        state.note_leaders(cluster.generation(), &*cluster);
         let FetchState { plan, subscription, buffer, .. } = &mut *state;
         let with_ids = newest > LAST_VERSION_WITH_NAMES && plan.has_ids(node, now, subscription, &*cluster);
         let version = if with_ids { newest } else { with_names? };

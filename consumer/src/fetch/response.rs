@@ -116,6 +116,15 @@ impl FetchState {
             return false;
         };
         let Some(fetching) = assigned.fetching_mut() else { return false };
+        let diverging = &data.diverging_epoch;
+        if diverging.end_offset >= 0 || diverging.epoch >= 0 {
+            return self.handle_divergence(
+                partition,
+                wanted.generation,
+                diverging.end_offset,
+                diverging.epoch,
+            );
+        }
         let committed = rules.isolation == IsolationLevel::ReadCommitted;
         let end = if committed { data.last_stable_offset } else { data.high_watermark };
         if end >= 0 {
@@ -142,6 +151,9 @@ impl FetchState {
             return false;
         }
         fetching.fetch_offset = extent.next_offset;
+        if extent.leader_epoch >= 0 {
+            fetching.fetch_epoch = Some(extent.leader_epoch);
+        }
         assigned.halted = extent.damaged;
         if !extent.damaged {
             assigned.failures = 0;
@@ -166,13 +178,17 @@ impl FetchState {
         let code = data.error_code;
         let generation = wanted.generation;
         let Some(assigned) = self.subscription.current_mut(partition, generation) else { return };
+        let is_leader = assigned.route.is_none_or(|route| route.leader == node);
         let from_replica = forget_replica(assigned, node);
+        let is_current =
+            assigned.fetching().is_some_and(|fetching| fetching.position.offset == wanted.offset);
         tracing::debug!(%partition, node, offset = wanted.offset, error = %code, "fetch refused");
         self.heard.refused(partition, generation, code);
         match code {
             // A replica may lag behind, or hold less: only the leader knows what is out of range.
             ErrorCode::OFFSET_OUT_OF_RANGE if from_replica => {}
-            ErrorCode::OFFSET_OUT_OF_RANGE if self.buffer.is_empty_of(partition) => {
+            ErrorCode::OFFSET_OUT_OF_RANGE if !is_leader => self.back_off(partition, generation, now, random),
+            ErrorCode::OFFSET_OUT_OF_RANGE if is_current && self.buffer.is_empty_of(partition) => {
                 self.without_offset(
                     partition,
                     generation,

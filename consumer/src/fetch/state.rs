@@ -127,6 +127,7 @@ impl FetchState {
             let failures = assigned.failures;
             if let Some(fetching) = assigned.fetching_mut() {
                 fetching.fetch_offset = position;
+                fetching.fetch_epoch = fetching.position.leader_epoch;
             }
             self.buffer.discard(partition);
             let at = now + self.rules.backoff.next(failures, random);

@@ -2,7 +2,8 @@
 //!
 //! One request goes to each leader, for all of its partitions that wait.
 //!
-//! Sources: KIP-79 (one offset for a time), KIP-98 (isolation), KIP-207 (`OFFSET_NOT_AVAILABLE`), KIP-320 (epochs).
+//! Sources: KIP-79 (one offset for a time), KIP-98 (isolation), KIP-207 (`OFFSET_NOT_AVAILABLE`), KIP-320 (epochs),
+//! KIP-1106 (reset by duration).
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
@@ -15,11 +16,11 @@ use ottla_protocol::messages::list_offsets::{
     ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
 };
 
-use crate::fetch::plan::Routes;
+use crate::fetch::plan::{Route, Routes};
 use crate::fetch::state::FetchState;
 use crate::options::IsolationLevel;
 use crate::stuck::heard::Cause;
-use crate::subscription::{Generation, Phase, Position, ResetTo};
+use crate::subscription::{Assigned, Generation, Phase, Position, ResetTo};
 
 /// A partition's lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(crate) struct Lookup {
     pub(crate) partition: TopicPartition,
     pub(crate) generation: Generation,
     pub(crate) to: ResetTo,
-    pub(crate) leader_epoch: i32,
+    pub(crate) route: Route,
 }
 
 /// The lookups that one leader is asked for.
@@ -41,30 +42,37 @@ impl FetchState {
     /// Lookups that are due now; they count as under way from here on.
     pub(crate) fn begin_lookups(&mut self, now: Instant, routes: &dyn Routes) -> Vec<LookupBatch> {
         let mut batches: BTreeMap<NodeId, Vec<Lookup>> = BTreeMap::new();
-        for (name, assigned) in self.subscription.iter_mut() {
+        for (name, assigned) in self.subscription.unsettled() {
             let Phase::AwaitingReset(to) = assigned.phase else { continue };
-            if assigned.looking_up || !assigned.may_ask(now) {
+            if assigned.looking_up || !assigned.is_ready(now) {
                 continue;
             }
             let Some(route) = routes.route(name) else { continue };
-            assigned.looking_up = true;
             batches.entry(route.leader).or_default().push(Lookup {
                 partition: name.clone(),
                 generation: assigned.generation,
                 to,
-                leader_epoch: route.epoch,
+                route,
             });
+        }
+        for lookup in batches.values().flatten() {
+            if let Some(assigned) = self.subscription.current_mut(&lookup.partition, lookup.generation) {
+                assigned.looking_up = true;
+            }
         }
         batches.into_iter().map(|(leader, lookups)| LookupBatch { leader, lookups }).collect()
     }
 
     /// Partitions whose committed offset is to be fetched now; they count as under way from here on.
     pub(crate) fn begin_committed(&mut self, now: Instant) -> Vec<(TopicPartition, Generation)> {
-        let mut due = Vec::new();
-        for (name, assigned) in self.subscription.iter_mut() {
-            if assigned.phase == Phase::AwaitingOffset && !assigned.looking_up && assigned.may_ask(now) {
+        let is_due = |assigned: &Assigned| {
+            assigned.phase == Phase::AwaitingOffset && !assigned.looking_up && assigned.is_ready(now)
+        };
+        let unsettled = self.subscription.unsettled().filter(|(_, assigned)| is_due(assigned));
+        let due: Vec<_> = unsettled.map(|(name, assigned)| (name.clone(), assigned.generation)).collect();
+        for (name, generation) in &due {
+            if let Some(assigned) = self.subscription.current_mut(name, *generation) {
                 assigned.looking_up = true;
-                due.push((name.clone(), assigned.generation));
             }
         }
         due
@@ -72,20 +80,32 @@ impl FetchState {
 
     /// When a lookup that was put off is due.
     pub(crate) fn next_lookup(&self, now: Instant) -> Option<Instant> {
-        let waits = self.subscription.iter().filter(|(_, assigned)| assigned.fetching().is_none());
+        let waits = self.subscription.unsettled();
         waits.filter_map(|(_, assigned)| assigned.not_before).filter(|at| *at > now).min()
     }
 
-    /// Committed offsets came; `None` where nothing was committed.
+    /// An answer about committed offsets came, with what it says of each partition: `None` where nothing was committed. Those
+    /// that it says nothing of are asked about again, and hold up no other.
     pub(crate) fn handle_committed(
         &mut self,
         asked: &[(TopicPartition, Generation)],
-        offsets: &HashMap<TopicPartition, Option<Position>>,
+        now: Instant,
+        random: f64,
+        mut offsets: HashMap<TopicPartition, Result<Option<Position>, Error>>,
     ) {
         for (partition, generation) in asked {
-            match offsets.get(partition) {
-                Some(Some(position)) => self.subscription.found(partition, *generation, *position),
-                _ => self.without_offset(partition, *generation, "no offset is committed"),
+            match offsets.remove(partition) {
+                Some(Ok(Some(position))) => self.subscription.found(partition, *generation, position, None),
+                Some(Ok(None)) => self.without_offset(partition, *generation, "no offset is committed"),
+                Some(Err(error)) => {
+                    self.back_off(partition, *generation, now, random);
+                    if error.is_retriable() {
+                        self.trouble = Some(error);
+                    } else {
+                        self.report(partition, *generation, error);
+                    }
+                }
+                None => self.back_off(partition, *generation, now, random),
             }
         }
     }
@@ -135,7 +155,7 @@ impl FetchState {
         random: f64,
         row: &ListOffsetsPartitionResponse,
     ) -> bool {
-        let Lookup { partition, generation, to, .. } = lookup;
+        let Lookup { partition, generation, to, route } = lookup;
         let code = row.error_code;
         if !code.is_ok() {
             self.heard.refused(partition, *generation, code);
@@ -147,10 +167,11 @@ impl FetchState {
                     partition,
                     *generation,
                     Position { offset: row.offset, leader_epoch },
+                    Some(*route),
                 );
             }
             // Everything is older than the time that was asked for.
-            ErrorCode::NONE if matches!(to, ResetTo::Timestamp(_)) => {
+            ErrorCode::NONE if matches!(to, ResetTo::Timestamp(_) | ResetTo::Ago(_)) => {
                 if self.subscription.current_mut(partition, *generation).is_some() {
                     self.subscription.reset(partition, ResetTo::Latest);
                 }
@@ -168,30 +189,18 @@ impl FetchState {
 }
 
 impl LookupBatch {
-    /// The request for the leader.
-    pub(crate) fn request(&self, isolation: IsolationLevel, timeout_ms: i32) -> ListOffsetsRequest {
-        let mut topics: Vec<ListOffsetsTopic> = Vec::new();
-        for lookup in &self.lookups {
-            let row = ListOffsetsPartition {
-                partition_index: lookup.partition.partition,
-                current_leader_epoch: lookup.leader_epoch,
-                timestamp: timestamp(lookup.to),
-                ..Default::default()
-            };
-            match topics.last_mut().filter(|topic| *topic.name == *lookup.partition.topic) {
-                Some(topic) => topic.partitions.push(row),
-                None => topics.push(ListOffsetsTopic {
-                    name: lookup.partition.topic.to_string(),
-                    partitions: vec![row],
-                    ..Default::default()
-                }),
-            }
-        }
-        let isolation_level = match isolation {
-            IsolationLevel::ReadUncommitted => READ_UNCOMMITTED,
-            IsolationLevel::ReadCommitted => READ_COMMITTED,
-        };
-        ListOffsetsRequest { replica_id: -1, isolation_level, topics, timeout_ms, ..Default::default() }
+    /// The request for the leader; `clock_ms` is the time in milliseconds since 1970.
+    pub(crate) fn request(
+        &self,
+        isolation: IsolationLevel,
+        timeout_ms: i32,
+        clock_ms: i64,
+    ) -> ListOffsetsRequest {
+        let rows = self
+            .lookups
+            .iter()
+            .map(|lookup| (&lookup.partition, lookup.route.epoch, timestamp(lookup.to, clock_ms)));
+        list_offsets(rows, isolation, timeout_ms)
     }
 
     /// What is asked, without how.
@@ -200,11 +209,44 @@ impl LookupBatch {
     }
 }
 
-fn timestamp(to: ResetTo) -> i64 {
+/// A request about these partitions, each with its leader's epoch and the time asked for.
+pub(super) fn list_offsets<'a>(
+    rows: impl Iterator<Item = (&'a TopicPartition, i32, i64)>,
+    isolation: IsolationLevel,
+    timeout_ms: i32,
+) -> ListOffsetsRequest {
+    let mut topics: Vec<ListOffsetsTopic> = Vec::new();
+    for (partition, current_leader_epoch, timestamp) in rows {
+        let row = ListOffsetsPartition {
+            partition_index: partition.partition,
+            current_leader_epoch,
+            timestamp,
+            ..Default::default()
+        };
+        match topics.last_mut().filter(|topic| *topic.name == *partition.topic) {
+            Some(topic) => topic.partitions.push(row),
+            None => topics.push(ListOffsetsTopic {
+                name: partition.topic.to_string(),
+                partitions: vec![row],
+                ..Default::default()
+            }),
+        }
+    }
+    let isolation_level = match isolation {
+        IsolationLevel::ReadUncommitted => READ_UNCOMMITTED,
+        IsolationLevel::ReadCommitted => READ_COMMITTED,
+    };
+    ListOffsetsRequest { replica_id: -1, isolation_level, topics, timeout_ms, ..Default::default() }
+}
+
+fn timestamp(to: ResetTo, clock_ms: i64) -> i64 {
     match to {
         ResetTo::Earliest => EARLIEST_TIMESTAMP,
         ResetTo::Latest => LATEST_TIMESTAMP,
         ResetTo::Timestamp(at) => at.max(0),
+        ResetTo::Ago(ago) => {
+            clock_ms.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX)).max(0)
+        }
     }
 }
 

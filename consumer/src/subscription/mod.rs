@@ -16,8 +16,10 @@ use std::time::Instant;
 
 use ottla_client::TopicPartition;
 
+use crate::fetch::plan::Route;
+
 pub use partition::Start;
-pub(crate) use partition::{Assigned, Fetching, Phase, Position, PreferredReplica, ResetTo};
+pub(crate) use partition::{Assigned, Fetching, Phase, Position, PreferredReplica, ResetTo, Standing};
 
 /// Numbers the times at which a partition got a new position that owes nothing to the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,6 +44,10 @@ pub(crate) struct Subscription {
     /// Whether each partition is read at a pace of its own.
     pub(crate) streamed: bool,
     partitions: BTreeMap<TopicPartition, Assigned>,
+    /// Those about which something is to be asked, or compared with the metadata, beside their records.
+    unsettled: BTreeSet<TopicPartition>,
+    /// The number of the metadata that all partitions were compared with last.
+    pub(crate) compared_with: u64,
     generations: u64,
 }
 
@@ -54,6 +60,7 @@ impl Subscription {
             return false;
         }
         let generation = self.next_generation();
+        self.unsettled.insert(partition.clone());
         self.partitions.insert(partition, Assigned::new(generation, Phase::of(start), held));
         true
     }
@@ -69,15 +76,33 @@ impl Subscription {
 
     /// Drops a partition. True if it was there.
     pub(crate) fn remove(&mut self, partition: &TopicPartition) -> bool {
+        self.unsettled.remove(partition);
         self.partitions.remove(partition).is_some()
     }
 
     /// Sets where a partition is read on; false if the consumer doesn't have it.
     pub(crate) fn seek(&mut self, partition: &TopicPartition, to: Start) -> bool {
+        self.begin_anew(partition, Phase::of(to))
+    }
+
+    /// Sets an offset from which a partition is read on, with the epoch of the record before it: a leader that knows better
+    /// is believed. False if the consumer doesn't have it.
+    pub(crate) fn seek_to(&mut self, partition: &TopicPartition, position: Position) -> bool {
+        let is_there = self.begin_anew(partition, Phase::Fetching(Fetching::at(position)));
+        if position.leader_epoch.is_some()
+            && let Some(assigned) = self.partitions.get_mut(partition)
+        {
+            assigned.standing = Standing::Due;
+        }
+        is_there
+    }
+
+    fn begin_anew(&mut self, partition: &TopicPartition, phase: Phase) -> bool {
         let generation = self.next_generation();
         let Some(assigned) = self.partitions.get_mut(partition) else { return false };
         let Assigned { paused, held, .. } = *assigned;
-        *assigned = Assigned { paused, ..Assigned::new(generation, Phase::of(to), held) };
+        *assigned = Assigned { paused, ..Assigned::new(generation, phase, held) };
+        self.unsettled.insert(partition.clone());
         true
     }
 
@@ -105,16 +130,31 @@ impl Subscription {
         {
             fetching.position =
                 Position { offset, leader_epoch: (leader_epoch >= 0).then_some(leader_epoch) };
-            fetching.fetch_offset = fetching.fetch_offset.max(offset);
+            if offset > fetching.fetch_offset {
+                fetching.fetch_offset = offset;
+                fetching.fetch_epoch = fetching.position.leader_epoch;
+            }
         }
     }
 
-    /// A lookup found where the partition begins.
-    pub(crate) fn found(&mut self, partition: &TopicPartition, generation: Generation, position: Position) {
+    /// A lookup found where the partition begins; with `route` in the log of this very leader, else it is for the leader
+    /// to say whether that is in its log, as far as an epoch lets it.
+    pub(crate) fn found(
+        &mut self,
+        partition: &TopicPartition,
+        generation: Generation,
+        position: Position,
+        route: Option<Route>,
+    ) {
         if let Some(assigned) = self.current_mut(partition, generation)
             && assigned.fetching().is_none()
         {
             assigned.phase = Phase::Fetching(Fetching::at(position));
+            assigned.standing = match route {
+                None if position.leader_epoch.is_some() => Standing::Due,
+                _ => Standing::Sound,
+            };
+            assigned.route = route;
             assigned.looking_up = false;
             assigned.not_before = None;
             assigned.failures = 0;
@@ -127,12 +167,47 @@ impl Subscription {
         if let Some(assigned) = self.partitions.get_mut(partition) {
             assigned.generation = generation;
             assigned.phase = Phase::AwaitingReset(to);
+            assigned.standing = Standing::Sound;
+            assigned.route = None;
             assigned.looking_up = false;
             assigned.halted = false;
             // An error that poll has not returned yet is of the position before: nobody returns it any more, and nothing
             // may wait for that.
             assigned.reporting = false;
+            self.unsettled.insert(partition.clone());
         }
+    }
+
+    /// The log was truncated: goes back to where it still is what was read. The leader at `route` says so itself.
+    pub(crate) fn go_back(&mut self, partition: &TopicPartition, position: Position, route: Route) {
+        let generation = self.next_generation();
+        if let Some(assigned) = self.partitions.get_mut(partition) {
+            assigned.generation = generation;
+            assigned.phase = Phase::Fetching(Fetching::at(position));
+            assigned.standing = Standing::Sound;
+            assigned.route = Some(route);
+            assigned.halted = false;
+            assigned.reporting = false;
+            assigned.failures = 0;
+            self.unsettled.insert(partition.clone());
+        }
+    }
+
+    /// Sets whether the position is known to be in the leader's log, and in whose.
+    pub(crate) fn stand(&mut self, partition: &TopicPartition, standing: Standing, route: Option<Route>) {
+        let Some(assigned) = self.partitions.get_mut(partition) else { return };
+        assigned.standing = standing;
+        assigned.route = route;
+        if assigned.is_settled() {
+            self.unsettled.remove(partition);
+        } else {
+            self.unsettled.insert(partition.clone());
+        }
+    }
+
+    /// Those about which something is to be asked, or compared with the metadata, beside their records.
+    pub(crate) fn unsettled(&self) -> impl Iterator<Item = (&TopicPartition, &Assigned)> {
+        self.unsettled.iter().filter_map(|name| Some((name, self.partitions.get(name)?)))
     }
 
     /// Puts a partition off until `at`, after something failed.
@@ -141,6 +216,9 @@ impl Subscription {
             assigned.not_before = Some(at);
             assigned.failures = assigned.failures.saturating_add(1);
             assigned.looking_up = false;
+            if matches!(assigned.standing, Standing::Asked(_)) {
+                assigned.standing = Standing::Due;
+            }
         }
     }
 

@@ -1,10 +1,11 @@
 //! One partition that the consumer has: its phase, and what keeps it from being fetched.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ottla_client::NodeId;
 
 use super::Generation;
+use crate::fetch::plan::Route;
 use crate::options::OffsetReset;
 
 /// Where reading a partition starts.
@@ -32,6 +33,8 @@ pub(crate) enum ResetTo {
     Latest,
     /// A time, in milliseconds since 1970.
     Timestamp(i64),
+    /// So long before the moment at which it is looked up.
+    Ago(Duration),
 }
 
 impl ResetTo {
@@ -40,6 +43,7 @@ impl ResetTo {
         match policy {
             OffsetReset::Earliest => Some(ResetTo::Earliest),
             OffsetReset::Latest => Some(ResetTo::Latest),
+            OffsetReset::ByDuration(ago) => Some(ResetTo::Ago(ago)),
             OffsetReset::None => None,
         }
     }
@@ -88,6 +92,8 @@ pub(crate) struct Fetching {
     pub(crate) position: Position,
     /// The next offset to ask a broker for; what lies between is buffered.
     pub(crate) fetch_offset: i64,
+    /// The epoch of what was fetched last, or of the position before anything was.
+    pub(crate) fetch_epoch: Option<i32>,
     /// The log's end as last heard, by the isolation level.
     pub(crate) end_offset: Option<i64>,
     /// The replica to read from instead of the leader.
@@ -96,8 +102,37 @@ pub(crate) struct Fetching {
 
 impl Fetching {
     pub(crate) fn at(position: Position) -> Fetching {
-        Fetching { position, fetch_offset: position.offset, end_offset: None, preferred: None }
+        Fetching {
+            position,
+            fetch_offset: position.offset,
+            fetch_epoch: position.leader_epoch,
+            end_offset: None,
+            preferred: None,
+        }
     }
+}
+
+/// Whether what was fetched up to now is known to be in the leader's log, so that fetching can go on behind it (KIP-320).
+///
+/// ```text
+///            newer leader          asked            not truncated
+///   Sound ----------------> Due ---------> Asked -----------------> Sound
+///     |                      ^               |
+///     |                      +---failed------+--truncated, but some is unread--> Suspect --read--> asked again
+///     +--another topic of the same name--> Recreated --> reset
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is, or nothing is known by which to tell.
+    Sound,
+    /// The leader is to be asked.
+    Due,
+    /// This leader is being asked.
+    Asked(Route),
+    /// Some of it is not, and what the application has not read yet may be that: the verdict waits until it has.
+    Suspect,
+    /// The topic was deleted and created anew: nothing of it is.
+    Recreated,
 }
 
 /// A replica that the leader recommends (KIP-392).
@@ -113,6 +148,9 @@ pub(crate) struct PreferredReplica {
 pub(crate) struct Assigned {
     pub(crate) generation: Generation,
     pub(crate) phase: Phase,
+    pub(crate) standing: Standing,
+    /// The leader in whose log the position was known to be last; `None` as long as no leader was compared.
+    pub(crate) route: Option<Route>,
     /// The application wants no records for now.
     pub(crate) paused: bool,
     /// The listener has not been told yet.
@@ -133,6 +171,8 @@ impl Assigned {
         Assigned {
             generation,
             phase,
+            standing: Standing::Sound,
+            route: None,
             paused: false,
             held,
             looking_up: false,
@@ -164,7 +204,17 @@ impl Assigned {
     }
 
     /// Whether something may be asked about it, as far as backoff and errors are concerned.
-    pub(crate) fn may_ask(&self, now: Instant) -> bool {
+    pub(crate) fn is_ready(&self, now: Instant) -> bool {
         !self.held && !self.reporting && self.not_before.is_none_or(|at| at <= now)
+    }
+
+    /// Whether records of it may be asked for, as far as backoff, errors and truncated logs are concerned.
+    pub(crate) fn may_ask(&self, now: Instant) -> bool {
+        self.is_ready(now) && self.standing == Standing::Sound
+    }
+
+    /// Whether there is nothing to ask about it but records.
+    pub(super) fn is_settled(&self) -> bool {
+        self.fetching().is_some() && self.standing == Standing::Sound && self.route.is_some()
     }
 }

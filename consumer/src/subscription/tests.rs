@@ -46,7 +46,7 @@ fn an_assignment_that_comes_back_is_another_generation() {
     assert!(!subscription.remove(&a()));
     subscription.add(a(), Start::Committed, false);
     assert!(subscription.current_mut(&a(), before).is_none());
-    subscription.found(&a(), before, Position { offset: 1, leader_epoch: None });
+    subscription.found(&a(), before, Position { offset: 1, leader_epoch: None }, None);
     assert_eq!(position(&subscription), None);
 }
 
@@ -56,7 +56,7 @@ fn a_lookup_that_comes_after_a_seek_changes_nothing() {
     subscription.add(a(), Start::Earliest, false);
     let asked = generation(&subscription);
     subscription.seek(&a(), Start::Offset(7));
-    subscription.found(&a(), asked, Position { offset: 0, leader_epoch: None });
+    subscription.found(&a(), asked, Position { offset: 0, leader_epoch: None }, None);
     assert_eq!(position(&subscription), Some(7));
 }
 

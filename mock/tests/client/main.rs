@@ -6,4 +6,6 @@ mod dial;
 mod driver;
 mod faults;
 mod observed;
+mod positions;
 mod produce_and_consume;
+mod transaction;

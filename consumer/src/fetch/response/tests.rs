@@ -249,3 +249,62 @@ fn an_error_that_a_reset_overtakes_keeps_the_partition_from_nothing() {
     assert!(assigned.may_ask(now));
     assert_eq!(assigned.phase, Phase::AwaitingReset(ResetTo::Earliest));
 }
+
+#[test]
+fn out_of_range_from_anybody_but_the_leader_never_resets() {
+    for preferred in [false, true] {
+        let (mut state, now) = asked(OffsetReset::Earliest);
+        let generation = state.subscription.partition(&name()).unwrap().generation;
+        let follower = Route { leader: if preferred { 1 } else { 2 }, epoch: 1, topic_id: ID };
+        let assigned = state.subscription.current_mut(&name(), generation).unwrap();
+        assigned.route = Some(follower);
+        if preferred {
+            let until = now + Duration::from_secs(9);
+            assigned.fetching_mut().unwrap().preferred = Some(PreferredReplica { node: 1, until });
+        }
+        let consequences = state.handle_response(1, now, 0.5, answer(error(ErrorCode::OFFSET_OUT_OF_RANGE)));
+        assert_eq!(consequences, Consequences::default());
+        assert_eq!(fetch_offset(&state), Some(5));
+        let assigned = state.subscription.partition(&name()).unwrap();
+        assert_eq!(assigned.fetching().unwrap().preferred, None, "the leader is asked next");
+        assert_eq!(assigned.may_ask(now), preferred, "at once, or, if nobody sent us there, a backoff later");
+    }
+}
+
+#[test]
+fn out_of_range_resets_only_what_is_still_the_position() {
+    let (mut state, now) = asked(OffsetReset::Earliest);
+    state.handle_response(1, now, 0.5, answer(records(batch(5, 3))));
+    ask(&mut state, now);
+    state.handle_response(1, now, 0.5, answer(error(ErrorCode::OFFSET_OUT_OF_RANGE)));
+    assert_eq!(fetch_offset(&state), Some(8), "what is buffered comes first");
+    let mut reading = state.next_reading().unwrap();
+    assert_eq!(reading.fetch.take(10).unwrap().len(), 3);
+    state.settle(&reading);
+    state.buffer.finish(&reading);
+    let later = now + Duration::from_secs(1);
+    ask(&mut state, later);
+    state.handle_response(1, later, 0.5, answer(error(ErrorCode::OFFSET_OUT_OF_RANGE)));
+    assert_eq!(state.subscription.partition(&name()).unwrap().phase, Phase::AwaitingReset(ResetTo::Earliest));
+}
+
+#[test]
+fn the_epoch_of_what_was_fetched_is_kept_and_a_divergence_that_an_answer_names_is_followed() {
+    let (mut state, now) = asked(OffsetReset::Latest);
+    state.note_leaders(1, &OneLeader);
+    state.handle_response(1, now, 0.5, answer(records(batch(5, 3))));
+    let fetching = *state.subscription.partition(&name()).unwrap().fetching().unwrap();
+    assert_eq!((fetching.fetch_epoch, fetching.position.leader_epoch), (Some(3), None));
+    let mut reading = state.next_reading().unwrap();
+    assert_eq!(reading.fetch.take(10).unwrap().len(), 3);
+    state.settle(&reading);
+    state.buffer.finish(&reading);
+    ask(&mut state, now);
+    let diverging_epoch =
+        ottla_protocol::messages::fetch::EpochEndOffset { epoch: 2, end_offset: 6, ..Default::default() };
+    let data = PartitionData { high_watermark: 9, diverging_epoch, ..Default::default() };
+    assert!(state.handle_response(1, now, 0.5, answer(data)).news);
+    let fetching = *state.subscription.partition(&name()).unwrap().fetching().unwrap();
+    assert_eq!((fetching.position.offset, fetching.position.leader_epoch), (6, Some(2)));
+    assert_eq!(fetching.fetch_offset, 6);
+}

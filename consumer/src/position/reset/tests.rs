@@ -76,7 +76,7 @@ fn each_leader_is_asked_once_for_all_of_its_partitions() {
     let shape: Vec<_> = batches
         .iter()
         .map(|batch| {
-            let request = batch.request(IsolationLevel::ReadCommitted, 30_000);
+            let request = batch.request(IsolationLevel::ReadCommitted, 30_000, 0);
             assert_eq!((request.replica_id, request.isolation_level, request.topics.len()), (-1, 1, 1));
             let rows = request.topics[0].partitions.iter();
             (
@@ -143,14 +143,15 @@ fn nothing_committed_means_the_policy_and_an_error_never_does() {
     let mut resetting = state(OffsetReset::Latest, &[(0, Start::Committed), (1, Start::Committed)]);
     let asked = resetting.begin_committed(now);
     assert_eq!(asked.len(), 2);
-    let found = HashMap::from([(name(0), Some(Position { offset: 7, leader_epoch: None })), (name(1), None)]);
-    resetting.handle_committed(&asked, &found);
+    let found =
+        HashMap::from([(name(0), Ok(Some(Position { offset: 7, leader_epoch: None }))), (name(1), Ok(None))]);
+    resetting.handle_committed(&asked, now, 0.5, found);
     assert_eq!(position(&resetting, 0), Some(7));
     assert_eq!(resetting.begin_lookups(now, &Leaders)[0].lookups[0].to, ResetTo::Latest);
 
     let mut strict = state(OffsetReset::None, &[(0, Start::Committed)]);
     let asked = strict.begin_committed(now);
-    strict.handle_committed(&asked, &HashMap::from([(name(0), None)]));
+    strict.handle_committed(&asked, now, 0.5, HashMap::from([(name(0), Ok(None))]));
     assert_eq!(strict.next_report(now, 0.5).map(|error| error.kind()), Some(ErrorKind::OffsetOutOfRange));
 
     let mut failing = state(OffsetReset::Latest, &[(0, Start::Committed)]);
@@ -159,4 +160,45 @@ fn nothing_committed_means_the_policy_and_an_error_never_does() {
     failing.handle_lookup_failure(asked.iter().map(|(name, at)| (name, *at)), now, 0.5, &error);
     assert_eq!(failing.begin_committed(now), []);
     assert_eq!(failing.begin_committed(now + Duration::from_millis(100)).len(), 1);
+}
+
+#[test]
+fn a_partition_whose_committed_offset_is_not_known_holds_up_no_other() {
+    let starts = [(0, Start::Committed), (1, Start::Committed), (2, Start::Committed), (3, Start::Committed)];
+    let mut state = state(OffsetReset::Earliest, &starts);
+    let now = Instant::now();
+    let asked = state.begin_committed(now);
+    let error = |code| Err(Error::from_code(code, "cannot fetch the committed offset"));
+    let answer = HashMap::from([
+        (name(0), Ok(Some(Position { offset: 7, leader_epoch: None }))),
+        (name(1), error(ErrorCode::UNSTABLE_OFFSET_COMMIT)),
+        (name(2), error(ErrorCode::TOPIC_AUTHORIZATION_FAILED)),
+    ]);
+    state.handle_committed(&asked, now, 0.5, answer);
+    assert_eq!(position(&state, 0), Some(7));
+    assert_eq!(state.begin_committed(now), []);
+    let again: Vec<i32> = state
+        .begin_committed(now + Duration::from_millis(100))
+        .iter()
+        .map(|(name, _)| name.partition)
+        .collect();
+    assert_eq!(again, [1, 3]);
+    assert_eq!(state.next_report(now, 0.5).map(|error| error.kind()), Some(ErrorKind::Authorization));
+    assert!(state.next_report(now, 0.5).is_none());
+}
+
+#[test]
+fn a_reset_by_duration_asks_for_a_time_that_long_before_the_question_and_else_for_the_end() {
+    let mut state = state(OffsetReset::ByDuration(Duration::from_secs(60)), &[(0, Start::Committed)]);
+    let now = Instant::now();
+    let asked = state.begin_committed(now);
+    state.handle_committed(&asked, now, 0.5, HashMap::from([(name(0), Ok(None))]));
+    let batches = state.begin_lookups(now, &Leaders);
+    let time = |clock_ms| {
+        let request = batches[0].request(IsolationLevel::ReadUncommitted, 0, clock_ms);
+        request.topics[0].partitions[0].timestamp
+    };
+    assert_eq!((time(100_000), time(160_000), time(5)), (40_000, 100_000, 0));
+    state.handle_offsets(&batches[0], now, 0.5, &answer(&[(0, ErrorCode::NONE, -1)]));
+    assert_eq!(state.begin_lookups(now, &Leaders)[0].lookups[0].to, ResetTo::Latest);
 }

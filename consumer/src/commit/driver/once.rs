@@ -1,0 +1,78 @@
+//! One question for committed offsets, with an answer for each partition: one that is not stable yet, or refused, holds up
+//! no other.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use ottla_client::{Error, TopicPartition};
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::messages::offset_fetch::OffsetFetchRequest;
+
+use super::super::request::{BY_ID, Judgement, Topics, fetch_request, judge_fetch, refused};
+use super::super::{Committer, OffsetAndMetadata};
+
+/// What is known of each partition; of those that are missing nothing is known yet.
+type Fetched = HashMap<TopicPartition, Result<Option<OffsetAndMetadata>, Error>>;
+
+impl Committer {
+    /// The committed offset of each partition, `None` where there is none, or why it is not known; asked once.
+    ///
+    /// # Errors
+    /// What concerns all partitions: `Authorization`, `Broker`, the stage at which connecting failed, or `Timeout`.
+    ///
+    /// # Cancel safety
+    /// Safe: it only reads.
+    pub(crate) async fn fetch_once(
+        &self,
+        partitions: &[TopicPartition],
+        deadline: Instant,
+    ) -> Result<Fetched, Error> {
+        let mut by_id = true;
+        loop {
+            let mut pending = partitions.to_vec();
+            let mut found = HashMap::with_capacity(pending.len());
+            let topics = Topics::of(&self.client.cluster(), pending.iter());
+            let newest = if by_id { topics.newest_version() } else { BY_ID - 1 };
+            let request = |version| fetch_request(&self.group_id, &pending, &topics, version);
+            let (node, response) = match self.ask::<OffsetFetchRequest>(request, newest, deadline).await {
+                Ok(answered) => answered,
+                Err((node, error)) => {
+                    if let Some(node) = node.filter(|_| error.is_retriable()) {
+                        self.client.forget_coordinator(&self.key(), node);
+                    }
+                    return Err(error);
+                }
+            };
+            let judgement = judge_fetch(&self.group_id, &mut pending, &mut found, &topics, &response);
+            let mut refused = refused(&self.group_id, &topics, &response);
+            if let Judgement::Retry { elsewhere: true, .. } = judgement {
+                self.client.forget_coordinator(&self.key(), node);
+            }
+            if refused.values().any(|code| code.is_stale_metadata()) {
+                self.client.refresh_metadata();
+            }
+            if by_id && newest >= BY_ID && refused.values().any(|code| *code == ErrorCode::UNKNOWN_TOPIC_ID) {
+                // The coordinator may know the topic by its name already.
+                by_id = false;
+                continue;
+            }
+            let settled = |(name, offset): (TopicPartition, Option<OffsetAndMetadata>)| (name, Ok(offset));
+            let mut fetched: Fetched = found.into_iter().map(settled).collect();
+            for name in pending {
+                if let Some(code) = refused.remove(&name) {
+                    let doing = format!("cannot fetch the committed offset of {name}");
+                    fetched.insert(name, Err(Error::from_code(code, doing)));
+                }
+            }
+            return match judgement {
+                _ if !fetched.is_empty() => Ok(fetched),
+                Judgement::Failed(error) => Err(error),
+                Judgement::Membership(code) | Judgement::Retry { code, .. } => {
+                    let doing = format!("cannot fetch the committed offsets of group `{}`", self.group_id);
+                    Err(Error::from_code(code, doing))
+                }
+                Judgement::Done => Ok(fetched),
+            };
+        }
+    }
+}
