@@ -11,7 +11,7 @@
 pub use commit::OffsetAndMetadata;
 pub use consumer::{Consumer, RecordStream};
 pub use listener::{ListenerFuture, RebalanceCallbacks, RebalanceContext, RebalanceListener};
-pub use options::{ConsumerOptions, ConsumerValues, IsolationLevel, OffsetReset, Strategy};
+pub use options::{ConsumerOptions, ConsumerValues, GroupProtocol, IsolationLevel, OffsetReset, Strategy};
 pub use ottla_client::{GroupMetadata, TopicPartition};
 pub use record::{Header, HeaderIter, Headers, Record, Records, TimestampType};
 pub use subscription::Start;

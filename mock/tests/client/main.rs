@@ -5,4 +5,5 @@
 mod dial;
 mod driver;
 mod faults;
+mod groups;
 mod produce_and_consume;
