@@ -19,7 +19,7 @@ pub use consumer::{Consumer, PartitionStreams, PendingCommit, RecordStream, RunE
 pub use listener::{ListenerFuture, RebalanceCallbacks, RebalanceContext, RebalanceListener};
 pub use metrics::ConsumerMetrics;
 pub use offset_reset::OffsetReset;
-pub use options::{CommitMode, ConsumerOptions, ConsumerValues, IsolationLevel, Strategy};
+pub use options::{CommitMode, ConsumerOptions, ConsumerValues, GroupProtocol, IsolationLevel, Strategy};
 pub use ottla_client::deserialize;
 pub use ottla_client::{GroupMetadata, TopicPartition};
 pub use position::query::OffsetAndTimestamp;

@@ -21,6 +21,15 @@ ottla_client::options! {
         /// A name that stays the member's over restarts (static membership): its partitions wait for it until the
         /// session times out. No two members may use the same.
         "group.instance.id" => group_instance_id: Option<String> = None, check not_blank;
+        /// How the members agree: `classic` lets the leader's client assign; `consumer` (KIP-848, Kafka 4.0 and later) lets
+        /// the coordinator, and only what moves stops during a rebalance. A group may change over while it runs.
+        "group.protocol" => group_protocol: GroupProtocol = GroupProtocol::Classic;
+        /// Which of the brokers' assignors a group of `group.protocol=consumer` uses, such as `uniform` or `range`; the
+        /// brokers choose if it is not set.
+        "group.remote.assignor" => group_remote_assignor: Option<String> = None, check not_blank;
+        /// Whether `subscribe_pattern` leaves out Kafka's own topics, such as `__consumer_offsets`; with
+        /// `group.protocol=consumer` the brokers match, and leave out none.
+        "exclude.internal.topics" => exclude_internal_topics: bool = true;
         /// Which assignors the group may use, the preferred one first: `range`, `roundrobin`, `sticky`,
         /// `cooperative-sticky`.
         "partition.assignment.strategy" => partition_assignment_strategy: Vec<Strategy> =
@@ -80,6 +89,17 @@ pub enum CommitMode {
     Acked,
 }
 option_names!(CommitMode { Position = "position", Acked = "acked" });
+
+/// `group.protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GroupProtocol {
+    /// JoinGroup and SyncGroup: one member, the leader, assigns for all.
+    #[default]
+    Classic,
+    /// ConsumerGroupHeartbeat: the coordinator assigns, and each member follows at its own pace.
+    Consumer,
+}
+option_names!(GroupProtocol { Classic = "classic", Consumer = "consumer" });
 
 /// `isolation.level`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -143,6 +163,32 @@ fn rule(values: &ConsumerValues) -> Result<(), Error> {
     if values.heartbeat_interval >= values.session_timeout {
         return refuse("option `heartbeat.interval.ms` has to be less than `session.timeout.ms`");
     }
+    let defaults = ConsumerValues::default();
+    match values.group_protocol {
+        GroupProtocol::Consumer => {
+            let theirs = "the brokers decide it for groups of `group.protocol=consumer`";
+            if values.session_timeout != defaults.session_timeout {
+                return refuse(&format!(
+                    "option `session.timeout.ms`: {theirs} (group.consumer.session.timeout.ms)"
+                ));
+            }
+            if values.heartbeat_interval != defaults.heartbeat_interval {
+                return refuse(&format!(
+                    "option `heartbeat.interval.ms`: {theirs} (group.consumer.heartbeat.interval.ms)"
+                ));
+            }
+            if values.partition_assignment_strategy != defaults.partition_assignment_strategy {
+                return refuse(
+                    "option `partition.assignment.strategy` is for `group.protocol=classic`; with `consumer` the \
+                     brokers assign, as `group.remote.assignor` says",
+                );
+            }
+        }
+        GroupProtocol::Classic if values.group_remote_assignor.is_some() => {
+            return refuse("option `group.remote.assignor` needs `group.protocol=consumer`");
+        }
+        GroupProtocol::Classic => {}
+    }
     if values.group_instance_id.is_some() && values.group_id.is_none() {
         return refuse("option `group.instance.id` needs `group.id`");
     }
@@ -194,6 +240,26 @@ mod tests {
         assert!(options.set("partition.assignment.strategy", "").is_err());
         assert!(options.set("partition.assignment.strategy", "range,range").is_err());
         assert!(options.set("partition.assignment.strategy", "uniform").is_err());
+    }
+
+    #[test]
+    fn what_the_other_protocol_decides_is_refused() {
+        let refused = |options: ConsumerOptions| {
+            let error = options.validate().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            error.to_string()
+        };
+        let consumer = || ConsumerOptions::new().group_protocol(GroupProtocol::Consumer);
+        assert!(consumer().group_remote_assignor("uniform").validate().is_ok());
+        assert!(refused(consumer().session_timeout(MS(50_000))).contains("session.timeout.ms"));
+        assert!(refused(consumer().heartbeat_interval(MS(1_000))).contains("heartbeat.interval.ms"));
+        let strategy = consumer().partition_assignment_strategy(vec![Strategy::Sticky]);
+        assert!(refused(strategy).contains("group.remote.assignor"));
+        let remote = ConsumerOptions::new().group_remote_assignor("uniform");
+        assert!(refused(remote).contains("group.protocol=consumer"));
+        let mut options = ConsumerOptions::new();
+        options.set("group.protocol", "consumer").unwrap();
+        assert_eq!(options.values().group_protocol, GroupProtocol::Consumer);
     }
 
     #[test]

@@ -114,6 +114,7 @@ impl Committer {
                 },
             }
             self.wait(tries).await?;
+            sender = self.newer(sender);
         }
     }
 
@@ -162,18 +163,15 @@ impl Committer {
             tries.count += 1;
             let topics = Topics::of(&self.client.cluster(), pending.iter());
             let newest = if by_id { topics.newest_version() } else { BY_ID - 1 };
-            let request = |version| fetch_request(&self.group_id, &pending, &topics, version);
+            let reader = self.membership();
+            let request = |version| fetch_request(&self.group_id, &reader, &pending, &topics, version);
             match self.ask::<OffsetFetchRequest>(request, newest, tries.deadline).await {
                 Err(failure) => self.pass_over(&mut tries, failure)?,
                 Ok((node, response)) => {
                     match judge_fetch(&self.group_id, &mut pending, &mut found, &topics, &response) {
                         Judgement::Done => break,
                         Judgement::Failed(error) => return Err(error.with_tries(tries.count)),
-                        Judgement::Membership(code) => {
-                            let doing =
-                                format!("cannot fetch the committed offsets of group `{}`", self.group_id);
-                            return Err(Error::from_code(code, doing));
-                        }
+                        Judgement::Membership(code) => self.ask_as_who(&mut tries, code, &reader)?,
                         Judgement::Retry { code, elsewhere } => {
                             by_id &= !self.retry_after(&mut tries, node, code, elsewhere);
                         }
@@ -228,6 +226,27 @@ impl Committer {
         code == ErrorCode::UNKNOWN_TOPIC_ID
     }
 
+    /// Notes that the coordinator does not know the reader as the member `sent_as`. By the next try its epoch has been brought
+    /// up to date, or it is no member any more and reads from outside the group, which is allowed.
+    fn ask_as_who(&self, tries: &mut Tries, code: ErrorCode, sent_as: &Arc<Membership>) -> Result<(), Error> {
+        let error = Error::from_code(
+            code,
+            format!("cannot fetch the committed offsets of group `{}`", self.group_id),
+        );
+        let passes = matches!(
+            code,
+            ErrorCode::STALE_MEMBER_EPOCH | ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::FENCED_MEMBER_EPOCH
+        );
+        match &self.member {
+            Some(member) if passes && sent_as.has_epochs => {
+                member.group.commit_refused(code, Arc::clone(sent_as));
+                tries.last = Some(error);
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
     /// What a refusal of the membership `sent_as` means by now: the membership to try again with at once, or, with
     /// `None`, later.
     ///
@@ -249,7 +268,9 @@ impl Committer {
         match code {
             ErrorCode::REBALANCE_IN_PROGRESS => Ok(None),
             ErrorCode::ILLEGAL_GENERATION if same && current.rebalancing => Ok(None),
-            ErrorCode::ILLEGAL_GENERATION
+            // The answer that brings the newer epoch is on its way.
+            ErrorCode::STALE_MEMBER_EPOCH if same => Ok(None),
+            ErrorCode::ILLEGAL_GENERATION | ErrorCode::STALE_MEMBER_EPOCH
                 if !same && current.is_member() && current.tenure == sent_as.tenure =>
             {
                 Ok(Some(current))
@@ -263,6 +284,13 @@ impl Committer {
             )),
             code => Err(self.lost(Some(code))),
         }
+    }
+
+    /// What the sender is by now, if it kept all it had; a refusal by epoch is not worth a second one.
+    fn newer(&self, sent_as: Arc<Membership>) -> Arc<Membership> {
+        let current = self.membership();
+        let kept = sent_as.has_epochs && current.is_member() && current.tenure == sent_as.tenure;
+        if kept && current.member_id == sent_as.member_id { current } else { sent_as }
     }
 
     fn lost(&self, code: Option<ErrorCode>) -> Error {

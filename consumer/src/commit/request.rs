@@ -26,6 +26,9 @@ pub(super) const BY_ID: i16 = 10;
 /// The first version of OffsetFetch with a list of groups.
 const SEVERAL_GROUPS: i16 = 8;
 
+/// The first version of OffsetFetch that names the member.
+const BY_EPOCH: i16 = 9;
+
 /// The first version of OffsetFetch that can insist on stable offsets.
 const REQUIRE_STABLE: i16 = 7;
 
@@ -138,8 +141,10 @@ pub(super) fn judge_commit(
     verdict.judge(pending.first_key_value().map(|(partition, _)| partition), "OffsetCommit")
 }
 
+/// `member` is named where it has epochs, so that the coordinator can refuse one that it has removed.
 pub(super) fn fetch_request(
     group_id: &str,
+    member: &Membership,
     partitions: &[TopicPartition],
     topics: &Topics,
     version: i16,
@@ -169,8 +174,11 @@ pub(super) fn fetch_request(
         partition_indexes,
         ..Default::default()
     });
+    let is_named = version >= BY_EPOCH && member.has_epochs && member.is_member();
     let group = OffsetFetchRequestGroup {
         group_id: group_id.to_owned(),
+        member_id: is_named.then(|| member.member_id.clone()),
+        member_epoch: if is_named { member.generation_id } else { -1 },
         topics: Some(listed.collect()),
         ..Default::default()
     };
@@ -277,6 +285,8 @@ impl Verdict {
         match code {
             ErrorCode::UNKNOWN_MEMBER_ID
             | ErrorCode::ILLEGAL_GENERATION
+            | ErrorCode::STALE_MEMBER_EPOCH
+            | ErrorCode::FENCED_MEMBER_EPOCH
             | ErrorCode::FENCED_INSTANCE_ID
             | ErrorCode::REBALANCE_IN_PROGRESS => self.membership = Some(code),
             ErrorCode::NOT_COORDINATOR

@@ -146,9 +146,9 @@ fn a_fetch_has_the_form_of_its_version() {
         require_stable: false,
         ..Default::default()
     };
-    assert_eq!(fetch_request("g", &wanted(), &by_name(), 6), expected);
+    assert_eq!(fetch_request("g", &Membership::none(), &wanted(), &by_name(), 6), expected);
     assert_eq!(
-        fetch_request("g", &wanted(), &by_name(), 7),
+        fetch_request("g", &Membership::none(), &wanted(), &by_name(), 7),
         OffsetFetchRequest { require_stable: true, ..expected }
     );
 
@@ -162,7 +162,7 @@ fn a_fetch_has_the_form_of_its_version() {
         ..Default::default()
     };
     let expected = OffsetFetchRequest { groups: vec![group], require_stable: true, ..Default::default() };
-    assert_eq!(fetch_request("g", &wanted(), &by_name(), 8), expected);
+    assert_eq!(fetch_request("g", &Membership::none(), &wanted(), &by_name(), 8), expected);
 }
 
 /// The answer in which `a-0` is committed at 7 with all there is, `a-1` is not committed and `b-0` has `code`.
@@ -256,4 +256,18 @@ fn an_error_of_the_group_settles_nothing() {
         assert!(matches!(judgement, Judgement::Retry { code: ErrorCode::NOT_COORDINATOR, elsewhere: true }));
         assert_eq!((pending.len(), found.len()), (3, 0));
     }
+}
+
+#[test]
+fn a_fetch_names_the_member_where_it_has_an_epoch_and_the_version_has_a_place_for_it() {
+    let modern = Membership { has_epochs: true, ..member() };
+    let named = |member: &Membership, version: i16| {
+        let request = fetch_request("g", member, &wanted(), &by_name(), version);
+        let group = request.groups.into_iter().next().expect("a group");
+        (group.member_id, group.member_epoch)
+    };
+    assert_eq!(named(&modern, 9), (Some("m".to_owned()), 4));
+    assert_eq!(named(&modern, 8), (None, -1));
+    assert_eq!(named(&member(), 9), (None, -1));
+    assert_eq!(named(&Membership { has_epochs: true, ..Membership::none() }, 9), (None, -1));
 }

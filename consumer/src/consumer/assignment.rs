@@ -6,9 +6,11 @@ use std::sync::Arc;
 use ottla_client::{Error, ErrorKind, GroupMetadata, TopicPartition};
 
 use super::{Consumer, driver, spoken};
+use crate::assignor::Assignor;
 use crate::fetch::driver::{Shared, now, random};
-use crate::group::Group;
+use crate::group::{Group, Interest};
 use crate::listener::RebalanceListener;
+use crate::options::GroupProtocol;
 use crate::subscription::{Source, Start};
 
 impl Consumer {
@@ -18,7 +20,7 @@ impl Consumer {
     /// # Errors
     /// Kind `Config` without `group.id`; `InvalidState` after `assign`, or without topics.
     pub fn subscribe(&mut self, topics: impl IntoIterator<Item = impl Into<String>>) -> Result<(), Error> {
-        self.start_group(topics.into_iter().map(Into::into).collect(), None)
+        self.start_group(Interest::Topics(topics.into_iter().map(Into::into).collect()), None)
     }
 
     /// The same, with a listener that is told of partitions that come and go.
@@ -30,7 +32,61 @@ impl Consumer {
         topics: impl IntoIterator<Item = impl Into<String>>,
         listener: impl RebalanceListener + 'static,
     ) -> Result<(), Error> {
-        self.start_group(topics.into_iter().map(Into::into).collect(), Some(Box::new(listener)))
+        let topics = topics.into_iter().map(Into::into).collect();
+        self.start_group(Interest::Topics(topics), Some(Box::new(listener)))
+    }
+
+    /// Joins the group and reads all topics whose whole name matches the regular expression, those that are created later
+    /// included; replaces the subscription and the listener of an earlier call.
+    ///
+    /// With `group.protocol=consumer` the brokers match (Kafka 4.0 and later), in RE2's syntax, Kafka's own topics included; what
+    /// they find invalid is an error of the next poll. With `classic` this client matches, at once and then every
+    /// `metadata.max.age.ms`, in a similar syntax: neither has look-around or back references. Kafka's own topics are then left
+    /// out unless `exclude.internal.topics` is false.
+    ///
+    /// # Errors
+    /// Kind `Config` without `group.id`, or for what is no regular expression; `InvalidState` after `assign`, or for an
+    /// empty expression.
+    pub fn subscribe_pattern(&mut self, pattern: impl AsRef<str>) -> Result<(), Error> {
+        self.start_group(Interest::Pattern(pattern.as_ref().into()), None)
+    }
+
+    /// The same, with a listener that is told of partitions that come and go.
+    ///
+    /// # Errors
+    /// Those of [`Consumer::subscribe_pattern`].
+    pub fn subscribe_pattern_with(
+        &mut self,
+        pattern: impl AsRef<str>,
+        listener: impl RebalanceListener + 'static,
+    ) -> Result<(), Error> {
+        self.start_group(Interest::Pattern(pattern.as_ref().into()), Some(Box::new(listener)))
+    }
+
+    /// Uses these assignors, the preferred one first, instead of those of `partition.assignment.strategy`, from the next
+    /// subscription on. All members of a group have to have one of the same name.
+    ///
+    /// # Errors
+    /// Kind `InvalidState` while the consumer is in a group; `Config` if there is none, two have the same name, or
+    /// `group.protocol` is `consumer`, where brokers assign.
+    pub fn set_assignors(
+        &mut self,
+        assignors: impl IntoIterator<Item = Arc<dyn Assignor>>,
+    ) -> Result<(), Error> {
+        let assignors: Vec<_> = assignors.into_iter().collect();
+        let refuse = |text: &str| Err(Error::new(ErrorKind::Config, text.to_owned()));
+        if self.group.is_some() {
+            return Err(invalid("assignors are chosen before `subscribe`; call `unsubscribe` first"));
+        }
+        if self.options.group_protocol == GroupProtocol::Consumer {
+            return refuse("with option `group.protocol=consumer` the brokers assign");
+        }
+        let names: BTreeSet<&str> = assignors.iter().map(|assignor| assignor.name()).collect();
+        if assignors.is_empty() || names.len() < assignors.len() {
+            return refuse("there has to be at least one assignor, and each name once");
+        }
+        self.assignors = Some(assignors);
+        Ok(())
     }
 
     /// Reads exactly these partitions, outside of any group's assignment. Those that were read before and are not named
@@ -82,8 +138,12 @@ impl Consumer {
         self.shared.state().subscription.names()
     }
 
-    /// The topics that the group is asked for.
+    /// The topics that the group is asked for; for a pattern those that match it, as far as this client matches it itself.
     pub fn subscription(&self) -> Vec<Arc<str>> {
+        let matched = self.group.as_ref().map(Group::matched_topics).unwrap_or_default();
+        if !matched.is_empty() {
+            return matched;
+        }
         match &self.shared.state().subscription.source {
             Source::Group(topics) => topics.iter().cloned().collect(),
             Source::None | Source::Manual => Vec::new(),
@@ -209,22 +269,27 @@ impl Consumer {
 
     fn start_group(
         &mut self,
-        topics: Vec<String>,
+        interest: Interest,
         listener: Option<Box<dyn RebalanceListener>>,
     ) -> Result<(), Error> {
-        let topics: BTreeSet<Arc<str>> = topics.into_iter().map(Arc::from).collect();
-        if topics.is_empty() {
-            return Err(invalid("`subscribe` without topics; `unsubscribe` ends a subscription"));
-        }
+        let topics: BTreeSet<Arc<str>> = match &interest {
+            Interest::Topics(topics) if topics.is_empty() => {
+                return Err(invalid("`subscribe` without topics; `unsubscribe` ends a subscription"));
+            }
+            Interest::Topics(topics) => topics.iter().map(|topic| Arc::from(topic.as_str())).collect(),
+            Interest::Pattern(text) if text.is_empty() => {
+                return Err(invalid("`subscribe_pattern` without a pattern; `.*` matches every topic"));
+            }
+            Interest::Pattern(_) => BTreeSet::new(),
+        };
         let config = self.group_config()?;
         if self.shared.state().subscription.source == Source::Manual {
             return Err(invalid("`subscribe` after `assign`; call `unsubscribe` first"));
         }
-        let names: Vec<String> = topics.iter().map(|topic| topic.to_string()).collect();
         match &self.group {
-            Some(group) => group.set_topics(names),
+            Some(group) => group.set_interest(interest)?,
             None => {
-                let group = Group::start(self.client.clone(), config, names)?;
+                let group = Group::start(self.client.clone(), config, interest)?;
                 group.polled(now());
                 self.set_committer(Some(group.committer()));
                 self.group = Some(group);

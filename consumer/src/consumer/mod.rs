@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use ottla_client::{Backoff, Client, Error, ErrorKind, TopicsInUse};
 
-use crate::assignor;
+use crate::assignor::{self, Assignor};
 use crate::commit::Committer;
 use crate::fetch::buffer::Reading;
 use crate::fetch::driver::{Context, FetchTask, Shared};
@@ -79,6 +79,8 @@ pub struct Consumer {
     auto_commit: Option<AutoCommit>,
     /// When the group was last told that the application polls.
     polled: Option<Instant>,
+    /// The application's own, instead of those of `partition.assignment.strategy`.
+    assignors: Option<Vec<Arc<dyn Assignor>>>,
     /// By which shutdown it stops; the last to be dropped, as that says that the consumer is gone.
     stop: Option<Attached>,
 }
@@ -135,6 +137,7 @@ impl Consumer {
             reading: None,
             auto_commit,
             polled: None,
+            assignors: None,
             stop: None,
         })
     }
@@ -161,7 +164,13 @@ impl Consumer {
             session_timeout: options.session_timeout,
             heartbeat_interval: options.heartbeat_interval,
             max_poll_interval: options.max_poll_interval,
-            assignors: named.filter_map(|name| assignor::by_name(&name)).collect(),
+            assignors: match &self.assignors {
+                Some(own) => own.clone(),
+                None => named.filter_map(|name| assignor::by_name(&name)).collect(),
+            },
+            group_protocol: options.group_protocol,
+            remote_assignor: options.group_remote_assignor.clone(),
+            exclude_internal_topics: options.exclude_internal_topics,
             client_rack: Some(options.client_rack.clone()).filter(|rack| !rack.is_empty()),
             retry_backoff: retries.retry_backoff,
             retry_backoff_max: retries.retry_backoff_max,

@@ -6,12 +6,19 @@ use std::time::Duration;
 use ottla_client::Backoff;
 
 use crate::assignor::{Assignor, RebalanceProtocol};
+use crate::options::GroupProtocol;
 
 /// The options of a membership, as the facade read them from its own.
 #[derive(Debug, Clone)]
 pub(crate) struct GroupConfig {
     /// `group.id`.
     pub(crate) group_id: Arc<str>,
+    /// `group.protocol`.
+    pub(crate) group_protocol: GroupProtocol,
+    /// `group.remote.assignor`: the coordinator's assignor, for the consumer protocol.
+    pub(crate) remote_assignor: Option<String>,
+    /// `exclude.internal.topics`, for patterns that the client matches.
+    pub(crate) exclude_internal_topics: bool,
     /// `group.instance.id`: makes the member static (KIP-345).
     pub(crate) group_instance_id: Option<String>,
     /// `session.timeout.ms`.

@@ -14,16 +14,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ottla_client::{Client, Cluster, CoordinatorKey, Error, ErrorKind, GroupLane, TopicsInUse};
+use ottla_client::{Client, Cluster, CoordinatorKey, Error, ErrorKind, GroupLane, NodeId, TopicsInUse};
+use ottla_protocol::messages::metadata::MetadataResponse;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant as Clock;
 
-use super::classic::{AssignmentTask, ClassicMember, MemberRequest, RequestBody};
+use super::classic::{AssignmentTask, MemberRequest, RequestBody};
+use super::consumer_protocol::{Ask, AskBody};
 use super::handle::{Leave, Shared};
 use super::leader::{self, PartitionCounts};
-use super::request::{Answer, Assigned, Waiting, send};
-use super::{GroupConfig, GroupEvent, Membership};
+use super::member::Member;
+use super::request::{self, Answer, Assigned, Waiting, send};
+use super::topic_watch::TopicWatch;
+use super::{GroupConfig, GroupEvent, Interest, Membership};
 
 /// How long a member whose handle is gone, or whose time to leave is over, tries to.
 const DROPPED_LEAVES_WITHIN: Duration = Duration::from_secs(5);
@@ -34,6 +38,9 @@ pub(crate) struct Lanes {
     heartbeats: Arc<GroupLane>,
     rebalances: GroupLane,
 }
+
+/// The number of the watch's requests, which no machine gives.
+const OF_THE_WATCH: u64 = 0;
 
 /// Members times partitions up to which an assignor needs no thread of its own, whose turn comes when the system likes.
 const QUICK: usize = 1_000;
@@ -63,7 +70,7 @@ pub(super) struct Channels {
 pub(super) fn spawn(
     client: Client,
     config: Arc<GroupConfig>,
-    topics: Vec<String>,
+    interest: Interest,
     lanes: Lanes,
     channels: Channels,
 ) -> Result<(), Error> {
@@ -73,8 +80,11 @@ pub(super) fn spawn(
             "no tokio runtime: subscribe inside `#[tokio::main]` or `Runtime::block_on`",
         )
     })?;
+    let max_age = client.options().values().metadata_max_age;
+    let watch = TopicWatch::new(now(), &config, &interest, max_age)?;
     let driver = Driver {
-        member: ClassicMember::new(Arc::clone(&config), topics, channels.shared.polled(), fastrand::u64(..)),
+        member: Member::new(Arc::clone(&config), interest, channels.shared.polled(), fastrand::u64(..)),
+        watch,
         key: CoordinatorKey::Group(Arc::clone(&config.group_id)),
         updates: client.cluster_updates(),
         led: Led {
@@ -105,7 +115,8 @@ struct Driver {
     key: CoordinatorKey,
     lanes: Lanes,
     channels: Channels,
-    member: ClassicMember,
+    member: Member,
+    watch: TopicWatch,
     waiting: Waiting,
     updates: watch::Receiver<Arc<Cluster>>,
     led: Led,
@@ -130,12 +141,7 @@ impl Driver {
             self.member.polled(self.channels.shared.polled());
             self.member.handle_deadline(now);
             self.check_partitions();
-            if let Some(task) = self.member.poll_assignment() {
-                self.assign(task);
-            }
-            while let Some(request) = self.member.poll_request(now) {
-                self.send(request);
-            }
+            self.ask_member(now);
             self.publish();
             if self.member.has_left() {
                 break;
@@ -150,7 +156,13 @@ impl Driver {
             if self.member.awaits_poll() && self.member.is_older_than(self.channels.shared.polled()) {
                 continue;
             }
-            let deadline = self.member.poll_deadline().into_iter().chain(self.leave_by).min();
+            let deadline = self
+                .member
+                .poll_deadline()
+                .into_iter()
+                .chain(self.leave_by)
+                .chain(self.watch.deadline())
+                .min();
             tokio::select! {
                 () = self.channels.shared.woken() => {}
                 (id, answer) = self.waiting.next() => self.handle(id, answer),
@@ -170,8 +182,12 @@ impl Driver {
         if let Some(id) = inbox.acknowledged {
             self.member.acknowledge(now, id);
         }
-        if let Some(topics) = inbox.topics {
-            self.member.set_topics(topics);
+        if let Some(interest) = inbox.interest {
+            self.channels.shared.set_matched(&[]);
+            // The handle has checked the pattern.
+            if self.watch.set(now, &self.config, &interest).is_ok() {
+                self.member.set_interest(now, interest);
+            }
         }
         if let Some((code, sent_as)) = inbox.commit_refused {
             self.member.handle_commit_refused(now, code, &sent_as);
@@ -188,21 +204,83 @@ impl Driver {
         }
     }
 
+    /// Sends whatever the member has to say, and looks at all topics if that is due.
+    fn ask_member(&mut self, now: Instant) {
+        if self.watch.poll(now) {
+            let (client, timeout) = (self.client.clone(), self.config.request_timeout);
+            self.waiting.add(OF_THE_WATCH, async move {
+                Answer::AllTopics(request::all_topics(&client, timeout).await)
+            });
+        }
+        // A member that has not joined yet does so with the topics of its pattern.
+        let may_join = self.watch.is_known() || self.leave_by.is_some();
+        let assignment = match &mut self.member {
+            Member::Classic(member) if may_join => {
+                let mut requests = Vec::new();
+                let assignment = member.poll_assignment();
+                requests.extend(std::iter::from_fn(|| member.poll_request(now)));
+                requests.into_iter().for_each(|request| self.send(request));
+                assignment
+            }
+            Member::Classic(_) => None,
+            Member::Consumer(member) => {
+                let cluster = self.client.cluster();
+                let named = member.unnamed_topics().into_iter();
+                member.learn_names(
+                    named.filter_map(|id| Some((id, Arc::clone(&cluster.topic_by_id(id)?.name)))),
+                );
+                let mut asks = Vec::new();
+                asks.extend(std::iter::from_fn(|| member.poll_request(now)));
+                asks.into_iter().for_each(|ask| self.ask(ask));
+                None
+            }
+        };
+        if let Some(task) = assignment {
+            self.assign(task);
+        }
+    }
+
+    /// Sends a request of the consumer protocol.
+    fn ask(&mut self, Ask { id, body }: Ask) {
+        let (client, timeout) = (self.client.clone(), self.config.request_timeout);
+        let lane = self.lanes.heartbeats.purpose();
+        match body {
+            AskBody::FindCoordinator { instead_of } => self.find_coordinator(id, instead_of),
+            AskBody::Heartbeat(node, request) => {
+                let timeout = self.config.heartbeat_request_timeout();
+                self.waiting.add(id, async move {
+                    Answer::ConsumerHeartbeat(
+                        request::consumer_heartbeat(&client, node, lane, timeout, request).await,
+                    )
+                });
+            }
+            AskBody::Leave(node, request) => self.waiting.add(id, async move {
+                Answer::ConsumerLeave(
+                    request::consumer_heartbeat(&client, node, lane, timeout, request).await,
+                )
+            }),
+            AskBody::TopicNames(ids) => self.waiting.add(id, async move {
+                Answer::TopicNames(request::topic_names(&client, timeout, &ids).await)
+            }),
+        }
+    }
+
+    fn find_coordinator(&mut self, id: u64, instead_of: Option<NodeId>) {
+        let (client, key, patience) =
+            (self.client.clone(), self.key.clone(), self.config.default_api_timeout);
+        if let Some(wrong) = instead_of {
+            client.forget_coordinator(&key, wrong);
+        }
+        self.waiting
+            .add(id, async move { Answer::Coordinator(client.coordinator(&key, now() + patience).await) });
+    }
+
     fn send(&mut self, MemberRequest { id, node, body }: MemberRequest) {
         let (client, timeout) = (self.client.clone(), self.config.request_timeout);
         let held = self.config.rebalance_request_timeout();
         let (rebalances, heartbeats) = (self.lanes.rebalances.purpose(), self.lanes.heartbeats.purpose());
         match body {
-            RequestBody::FindCoordinator { instead_of } => {
-                let key = self.key.clone();
-                if let Some(wrong) = instead_of {
-                    client.forget_coordinator(&key, wrong);
-                }
-                let patience = self.config.default_api_timeout;
-                self.waiting.add(id, async move {
-                    Answer::Coordinator(client.coordinator(&key, now() + patience).await)
-                });
-            }
+            RequestBody::FindCoordinator { instead_of } => self.find_coordinator(id, instead_of),
             RequestBody::Join(request) => self.waiting.add(id, async move {
                 Answer::Join(send(&client, node, rebalances, timeout, held, |_| request).await)
             }),
@@ -230,11 +308,44 @@ impl Driver {
             Answer::Sync(answer) => self.member.handle_sync(now, id, answer),
             Answer::Heartbeat(answer) => self.member.handle_heartbeat(now, id, answer),
             Answer::Leave(answer) => self.member.handle_leave(now, id, &answer),
+            Answer::ConsumerHeartbeat(answer) => {
+                if let Member::Consumer(member) = &mut self.member {
+                    member.handle_heartbeat(now, id, answer);
+                }
+            }
+            Answer::ConsumerLeave(answer) => {
+                if let Member::Consumer(member) = &mut self.member {
+                    member.handle_leave(now, id, &answer);
+                }
+            }
+            Answer::TopicNames(answer) => {
+                if let Member::Consumer(member) = &mut self.member {
+                    member.handle_names(now, id, answer);
+                }
+            }
+            Answer::AllTopics(answer) => self.handle_all_topics(now, answer),
             Answer::Assignment(Ok(Assigned { assignments, counts })) => {
                 self.led.counts = counts;
                 self.member.handle_assignment(id, Ok(assignments));
             }
             Answer::Assignment(Err(error)) => self.member.handle_assignment(id, Err(error)),
+        }
+    }
+
+    /// All topics are known, so those of the pattern are.
+    fn handle_all_topics(&mut self, now: Instant, answer: Result<MetadataResponse, Error>) {
+        let Member::Classic(member) = &mut self.member else { return };
+        match answer {
+            Ok(all) => {
+                if let Some(topics) = self.watch.handle(now, &all) {
+                    self.channels.shared.set_matched(&topics);
+                    member.set_topics(topics);
+                }
+            }
+            Err(error) => {
+                self.watch.handle_failure(now, fastrand::f64());
+                member.handle_topics_unknown(&error);
+            }
         }
     }
 

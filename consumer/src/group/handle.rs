@@ -13,13 +13,13 @@ use ottla_protocol::error_code::ErrorCode;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::driver::{self, Channels, Lanes};
-use super::{GroupConfig, GroupEvent, Membership};
+use super::{GroupConfig, GroupEvent, Interest, Membership, topic_watch};
 use crate::commit::Committer;
 
 /// A membership in a group, carried by a task of its own. Dropping it ends the task, which still tries to leave the group
 /// (static members never leave) as long as the runtime is there; otherwise the session timeout does it.
 pub(crate) struct Group {
-    group_id: Arc<str>,
+    config: Arc<GroupConfig>,
     shared: Arc<Shared>,
     committer: Committer,
     events: watch::Receiver<Option<GroupEvent>>,
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     /// The task waits for the next poll and has to be told of it.
     awaits_poll: AtomicBool,
     inbox: Mutex<Inbox>,
+    /// What the client matched a pattern to.
+    matched: Mutex<Vec<Arc<str>>>,
     wake: Notify,
 }
 
@@ -44,7 +46,7 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     pub(super) acknowledged: Option<u64>,
-    pub(super) topics: Option<Vec<String>>,
+    pub(super) interest: Option<Interest>,
     /// What the coordinator said to a commit, and as whom it was sent.
     pub(super) commit_refused: Option<(ErrorCode, Arc<Membership>)>,
     pub(super) leave: Option<Leave>,
@@ -60,11 +62,11 @@ pub(super) enum Leave {
 }
 
 impl Group {
-    /// Starts a member that subscribes to `topics`.
+    /// Starts a member that subscribes to something.
     ///
     /// # Errors
-    /// Kind `Config` outside a tokio runtime.
-    pub(crate) fn start(client: Client, config: GroupConfig, topics: Vec<String>) -> Result<Group, Error> {
+    /// Kind `Config` outside a tokio runtime, or for a pattern that is none.
+    pub(crate) fn start(client: Client, config: GroupConfig, interest: Interest) -> Result<Group, Error> {
         let (config, now) = (Arc::new(config), driver::now());
         let (events, events_seen) = watch::channel(None);
         let (membership, membership_seen) = watch::channel(Arc::new(Membership::none()));
@@ -74,6 +76,7 @@ impl Group {
             polled: AtomicU64::new(0),
             awaits_poll: AtomicBool::new(false),
             inbox: Mutex::default(),
+            matched: Mutex::default(),
             wake: Notify::new(),
         });
         let lanes = Lanes::new(&client);
@@ -85,10 +88,10 @@ impl Group {
             Arc::clone(&shared),
         );
         let channels = Channels { shared: Arc::clone(&shared), events, membership, done: Some(done) };
-        let group_id = Arc::clone(&config.group_id);
-        driver::spawn(client, config, topics, lanes, channels)?;
+        topic_watch::check(&config, &interest)?;
+        driver::spawn(client, Arc::clone(&config), interest, lanes, channels)?;
         Ok(Group {
-            group_id,
+            config,
             shared,
             committer,
             events: events_seen,
@@ -151,14 +154,24 @@ impl Group {
         }
     }
 
-    /// Subscribes to these topics instead, which takes a rebalance unless they are the same.
-    pub(crate) fn set_topics(&self, topics: Vec<String>) {
-        self.shared.tell(|inbox| inbox.topics = Some(topics));
+    /// Subscribes to something else instead, which takes a rebalance unless it is the same.
+    ///
+    /// # Errors
+    /// Kind `Config` for a pattern that is none.
+    pub(crate) fn set_interest(&self, interest: Interest) -> Result<(), Error> {
+        topic_watch::check(&self.config, &interest)?;
+        self.shared.tell(|inbox| inbox.interest = Some(interest));
+        Ok(())
+    }
+
+    /// The topics that match the pattern, where the client matches it.
+    pub(crate) fn matched_topics(&self) -> Vec<Arc<str>> {
+        self.shared.matched.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// `group.id`.
     pub(crate) fn group_id(&self) -> &Arc<str> {
-        &self.group_id
+        &self.config.group_id
     }
 
     /// Who the member is at the moment.
@@ -192,7 +205,7 @@ impl Group {
     fn ended(&self) -> GroupEvent {
         let message = format!(
             "the task of the member of group `{}` has ended; unsubscribe and subscribe anew",
-            self.group_id
+            self.config.group_id
         );
         let error = Error::new(ErrorKind::Closed, message);
         GroupEvent::Failed { id: self.acknowledged.saturating_add(1), error, lasting: true }
@@ -210,7 +223,7 @@ impl Drop for Group {
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Group")
-            .field("group_id", &self.group_id)
+            .field("group_id", &self.config.group_id)
             .field("membership", &*self.membership.borrow())
             .finish_non_exhaustive()
     }
@@ -233,6 +246,11 @@ impl Shared {
 
     pub(super) fn take(&self) -> Inbox {
         std::mem::take(&mut *self.inbox())
+    }
+
+    pub(super) fn set_matched(&self, topics: &[String]) {
+        let topics = topics.iter().map(|topic| Arc::from(topic.as_str())).collect();
+        *self.matched.lock().unwrap_or_else(PoisonError::into_inner) = topics;
     }
 
     pub(super) async fn woken(&self) {

@@ -5,7 +5,7 @@
 pub(crate) struct Membership {
     /// The id from the coordinator; empty before the first join and after the membership was lost.
     pub(crate) member_id: String,
-    /// The generation; -1 while the member is in none.
+    /// The generation, or the member epoch of the consumer protocol; -1 while the member is in none.
     pub(crate) generation_id: i32,
     /// `group.instance.id` of a static member.
     pub(crate) group_instance_id: Option<String>,
@@ -14,6 +14,8 @@ pub(crate) struct Membership {
     /// Rises whenever the member has to give something up, and when it has done so. As long as it stays the same, whatever
     /// the member had, it still has, in a newer generation too.
     pub(crate) tenure: u64,
+    /// Whether `generation_id` is a member epoch of the consumer protocol, which OffsetFetch is to carry as well.
+    pub(crate) has_epochs: bool,
 }
 
 impl Membership {
@@ -25,6 +27,7 @@ impl Membership {
             group_instance_id: None,
             rebalancing: false,
             tenure: 0,
+            has_epochs: false,
         }
     }
 

@@ -3,15 +3,21 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use ottla_client::{Client, Error, NodeId, Purpose};
+use ottla_client::{Client, Error, ErrorKind, NodeId, Purpose};
 use ottla_protocol::api::Request;
+use ottla_protocol::messages::consumer_group_heartbeat::{
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
+};
 use ottla_protocol::messages::heartbeat::HeartbeatResponse;
 use ottla_protocol::messages::join_group::JoinGroupResponse;
 use ottla_protocol::messages::leave_group::LeaveGroupResponse;
+use ottla_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use ottla_protocol::messages::sync_group::SyncGroupResponse;
+use ottla_protocol::uuid::Uuid;
 
 use super::driver::now;
 use super::leader::PartitionCounts;
@@ -25,6 +31,11 @@ pub(super) enum Answer {
     Sync(Result<SyncGroupResponse, Error>),
     Heartbeat(Result<HeartbeatResponse, Error>),
     Leave(Result<LeaveGroupResponse, Error>),
+    ConsumerHeartbeat(Result<ConsumerGroupHeartbeatResponse, Error>),
+    ConsumerLeave(Result<ConsumerGroupHeartbeatResponse, Error>),
+    /// Those that are known.
+    TopicNames(Result<Vec<(Uuid, Arc<str>)>, Error>),
+    AllTopics(Result<MetadataResponse, Error>),
     Assignment(Result<Assigned, Error>),
 }
 
@@ -83,4 +94,63 @@ pub(super) async fn send<R: Request>(
     let connection = client.connection(node, purpose, now() + connect).await?;
     let version = connection.version::<R>()?;
     connection.submit(&request(version), version, now() + answer)?.await
+}
+
+/// The first version of ConsumerGroupHeartbeat with expressions.
+const EXPRESSIONS: i16 = 1;
+
+/// The first version of Metadata that takes ids of topics.
+const TOPIC_IDS: i16 = 12;
+
+/// Sends a heartbeat of the consumer protocol.
+pub(super) async fn consumer_heartbeat(
+    client: &Client,
+    node: NodeId,
+    lane: Purpose,
+    timeout: Duration,
+    request: ConsumerGroupHeartbeatRequest,
+) -> Result<ConsumerGroupHeartbeatResponse, Error> {
+    let connection = client.connection(node, lane, now() + timeout).await?;
+    let version = connection.version::<ConsumerGroupHeartbeatRequest>()?;
+    if version < EXPRESSIONS && request.subscribed_topic_regex.is_some() {
+        let message = format!("node {node} takes no patterns in ConsumerGroupHeartbeat");
+        return Err(Error::new(ErrorKind::UnsupportedVersion, message));
+    }
+    connection.submit(&request, version, now() + timeout)?.await
+}
+
+/// The names of those of the topics that exist, as any broker knows them.
+pub(super) async fn topic_names(
+    client: &Client,
+    timeout: Duration,
+    ids: &[Uuid],
+) -> Result<Vec<(Uuid, Arc<str>)>, Error> {
+    let connection = client.any_connection(now() + timeout).await?;
+    let version = connection.version::<MetadataRequest>()?;
+    if version < TOPIC_IDS {
+        let message = format!("{connection:?} does not know topics by their ids");
+        return Err(Error::new(ErrorKind::UnsupportedVersion, message));
+    }
+    let topic = |id: &Uuid| MetadataRequestTopic { topic_id: *id, name: None, ..Default::default() };
+    let request = MetadataRequest {
+        topics: Some(ids.iter().map(topic).collect()),
+        allow_auto_topic_creation: false,
+        ..Default::default()
+    };
+    let response = connection.submit(&request, version, now() + timeout)?.await?;
+    let named = response.topics.into_iter().filter(|topic| topic.error_code.is_ok());
+    Ok(named.filter_map(|topic| Some((topic.topic_id, topic.name?.into()))).collect())
+}
+
+/// All topics, as any broker knows them.
+pub(super) async fn all_topics(client: &Client, timeout: Duration) -> Result<MetadataResponse, Error> {
+    let connection = client.any_connection(now() + timeout).await?;
+    let version = connection.version::<MetadataRequest>()?;
+    let request =
+        MetadataRequest { topics: None, allow_auto_topic_creation: version < 4, ..Default::default() };
+    let response = connection.submit(&request, version, now() + timeout)?.await?;
+    match response.error_code {
+        code if code.is_ok() => Ok(response),
+        code => Err(Error::from_code(code, "the broker refused Metadata").with_retriable(true)),
+    }
 }

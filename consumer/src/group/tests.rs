@@ -2,6 +2,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests read the paused clock and start tasks")]
 
+mod consumer;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -29,10 +31,10 @@ use ottla_protocol::messages::offset_fetch::{
 use ottla_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use tokio::time::Instant as Clock;
 
-use super::{Group, GroupConfig, GroupEvent};
+use super::{Group, GroupConfig, GroupEvent, Interest};
 use crate::assignor::{CooperativeStickyAssignor, RangeAssignor};
 use crate::commit::{Committer, OffsetAndMetadata};
-use crate::{Consumer, ConsumerOptions, RebalanceCallbacks};
+use crate::{Consumer, ConsumerOptions, GroupProtocol, RebalanceCallbacks};
 
 /// A group of one member at one of two nodes.
 struct Broker {
@@ -208,6 +210,9 @@ fn client(broker: &Arc<Mutex<Broker>>) -> Client {
 fn config() -> GroupConfig {
     GroupConfig {
         group_id: "g".into(),
+        group_protocol: GroupProtocol::Classic,
+        remote_assignor: None,
+        exclude_internal_topics: true,
         group_instance_id: None,
         session_timeout: Duration::from_secs(45),
         heartbeat_interval: Duration::from_secs(3),
@@ -222,7 +227,7 @@ fn config() -> GroupConfig {
 }
 
 fn start(client: &Client, config: GroupConfig) -> Group {
-    Group::start(client.clone(), config, vec!["a".into()]).unwrap()
+    Group::start(client.clone(), config, Interest::Topics(vec!["a".into()])).unwrap()
 }
 
 fn now() -> Instant {

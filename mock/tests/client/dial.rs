@@ -22,8 +22,13 @@ impl Dial for Pipes {
 
 /// A client by pipes.
 pub(crate) fn by_pipes(mock: &Mock) -> Client {
+    by_pipes_with(mock, |options| options)
+}
+
+/// The same, with other options.
+pub(crate) fn by_pipes_with(mock: &Mock, change: impl FnOnce(ClientOptions) -> ClientOptions) -> Client {
     let options = ClientOptions::new().bootstrap_servers(mock.bootstrap_servers().as_str());
-    Client::with_dialer(options, Arc::new(Pipes(mock.clone()))).unwrap()
+    Client::with_dialer(change(options), Arc::new(Pipes(mock.clone()))).unwrap()
 }
 
 /// A client by TCP.

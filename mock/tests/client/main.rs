@@ -5,6 +5,7 @@
 mod dial;
 mod driver;
 mod faults;
+mod groups;
 mod observed;
 mod positions;
 mod produce_and_consume;

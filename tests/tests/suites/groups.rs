@@ -20,6 +20,8 @@ use tokio::task::JoinHandle;
 use super::WORLD;
 use member::{Event, Habits, Member, Team, assert_nothing_after_revocation};
 
+#[path = "groups/consumer_protocol.rs"]
+mod consumer_protocol;
 #[path = "groups/member.rs"]
 mod member;
 

@@ -10,12 +10,14 @@ use ottla_protocol::messages::offset_fetch::OffsetFetchRequest;
 
 use super::super::request::{BY_ID, Judgement, Topics, fetch_request, judge_fetch, refused};
 use super::super::{Committer, OffsetAndMetadata};
+use super::Tries;
 
 /// What is known of each partition; of those that are missing nothing is known yet.
 type Fetched = HashMap<TopicPartition, Result<Option<OffsetAndMetadata>, Error>>;
 
 impl Committer {
-    /// The committed offset of each partition, `None` where there is none, or why it is not known; asked once.
+    /// The committed offset of each partition, `None` where there is none, or why it or why it is not known. Asked once, but again where the
+    /// coordinator takes the member for one of another epoch.
     ///
     /// # Errors
     /// What concerns all partitions: `Authorization`, `Broker`, the stage at which connecting failed, or `Timeout`.
@@ -28,12 +30,16 @@ impl Committer {
         deadline: Instant,
     ) -> Result<Fetched, Error> {
         let mut by_id = true;
+        let what = format!("the committed offsets of group `{}` are not known", self.group_id);
+        let mut tries = Tries::new(what, deadline);
         loop {
+            tries.count += 1;
             let mut pending = partitions.to_vec();
             let mut found = HashMap::with_capacity(pending.len());
             let topics = Topics::of(&self.client.cluster(), pending.iter());
             let newest = if by_id { topics.newest_version() } else { BY_ID - 1 };
-            let request = |version| fetch_request(&self.group_id, &pending, &topics, version);
+            let reader = self.membership();
+            let request = |version| fetch_request(&self.group_id, &reader, &pending, &topics, version);
             let (node, response) = match self.ask::<OffsetFetchRequest>(request, newest, deadline).await {
                 Ok(answered) => answered,
                 Err((node, error)) => {
@@ -67,7 +73,12 @@ impl Committer {
             return match judgement {
                 _ if !fetched.is_empty() => Ok(fetched),
                 Judgement::Failed(error) => Err(error),
-                Judgement::Membership(code) | Judgement::Retry { code, .. } => {
+                Judgement::Membership(code) => {
+                    self.ask_as_who(&mut tries, code, &reader)?;
+                    self.wait(&tries).await?;
+                    continue;
+                }
+                Judgement::Retry { code, .. } => {
                     let doing = format!("cannot fetch the committed offsets of group `{}`", self.group_id);
                     Err(Error::from_code(code, doing))
                 }

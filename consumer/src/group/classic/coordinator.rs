@@ -7,27 +7,6 @@ use ottla_client::{Error, NodeId};
 use super::state::State;
 use super::{ClassicMember, RequestBody};
 
-/// The coordinator as the member knows it.
-#[derive(Debug, Default)]
-pub(super) struct Coordinator {
-    node: Option<NodeId>,
-    /// The one that turned out not to be it, or did not answer.
-    wrong: Option<NodeId>,
-    not_before: Option<Instant>,
-    failures: u32,
-}
-
-impl Coordinator {
-    pub(super) fn node(&self) -> Option<NodeId> {
-        self.node
-    }
-
-    /// When the next look-up may start.
-    pub(super) fn not_before(&self) -> Option<Instant> {
-        self.not_before
-    }
-}
-
 impl ClassicMember {
     /// The look-up that the driver asked for is over.
     pub(crate) fn handle_coordinator(&mut self, now: Instant, id: u64, found: Result<NodeId, Error>) {
@@ -37,8 +16,7 @@ impl ClassicMember {
         self.in_flight.find = None;
         match found {
             Ok(node) => {
-                self.coordinator.node = Some(node);
-                self.coordinator.wrong = None;
+                self.coordinator.found(node);
                 self.rejoin_elsewhere(node);
             }
             Err(error) => {
@@ -49,15 +27,13 @@ impl ClassicMember {
 
     /// The coordinator answered something else than that it isn't it.
     pub(super) fn confirm_coordinator(&mut self) {
-        self.coordinator.failures = 0;
+        self.coordinator.confirm();
     }
 
     /// The coordinator is not where it was, or does not answer: looks for it, after a pause. Membership stays.
     pub(super) fn lose_coordinator(&mut self, now: Instant) {
-        let wait = self.config.backoff().next(self.coordinator.failures, self.random.f64());
-        self.coordinator.failures = self.coordinator.failures.saturating_add(1);
-        self.coordinator.not_before = Some(now + wait);
-        self.coordinator.wrong = self.coordinator.node.take().or(self.coordinator.wrong);
+        let wait = self.config.backoff().next(self.coordinator.failures(), self.random.f64());
+        self.coordinator.lose(now + wait);
         // The next one learns of the member at once. What the last one still answers is of no use.
         self.in_flight.heartbeat = None;
         self.heartbeats.due(now);
@@ -69,13 +45,13 @@ impl ClassicMember {
 
     /// The look-up to send, if it is time.
     pub(super) fn find_coordinator(&mut self, now: Instant) -> Option<(u64, RequestBody)> {
-        let due = self.coordinator.not_before.is_none_or(|at| at <= now);
-        if !due || !self.wants_coordinator() || self.in_flight.find.is_some() {
+        if !self.coordinator.may_be_sought(now) || !self.wants_coordinator() || self.in_flight.find.is_some()
+        {
             return None;
         }
         let id = self.in_flight.next_id();
         self.in_flight.find = Some(id);
-        Some((id, RequestBody::FindCoordinator { instead_of: self.coordinator.wrong }))
+        Some((id, RequestBody::FindCoordinator { instead_of: self.coordinator.wrong() }))
     }
 
     /// A generation that is not complete yet doesn't move with the coordinator: the new one knows the member, but only the

@@ -21,7 +21,6 @@
 //! KIP-814 (leader that doesn't assign).
 
 mod coordinator;
-mod handover;
 mod heartbeat;
 mod join;
 mod leave;
@@ -32,6 +31,11 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(super) fn test_config() -> GroupConfig {
+    tests::config(tests::range())
+}
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,11 +43,11 @@ use std::time::Instant;
 use ottla_client::{Error, ErrorKind};
 use ottla_protocol::error_code::ErrorCode;
 
-use self::coordinator::Coordinator;
-use self::handover::Handover;
 use self::heartbeat::Heartbeats;
 use self::leave::Departure;
 use self::state::{Identity, InFlight, State};
+use super::coordinator::Coordinator;
+use super::handover::Handover;
 use super::{GroupConfig, GroupEvent, Membership};
 use crate::assignor::RebalanceProtocol;
 
@@ -104,6 +108,7 @@ impl ClassicMember {
             group_instance_id: self.config.group_instance_id.clone(),
             rebalancing: !matches!(self.state, State::Stable { rejoin: None }),
             tenure: self.handover.tenure(),
+            has_epochs: false,
         }
     }
 
@@ -279,6 +284,13 @@ impl ClassicMember {
     fn fail_by_code(&mut self, code: ErrorCode, doing: &str) {
         let error = Error::from_code(code, format!("cannot {doing} group `{}`", self.config.group_id));
         self.fail(error, true);
+    }
+
+    /// The topics of a pattern cannot be told.
+    pub(crate) fn handle_topics_unknown(&mut self, error: &Error) {
+        if self.state.is_active() && !error.is_retriable() {
+            self.fail(error.clone(), false);
+        }
     }
 
     /// What to do about a request that failed without an answer: most often the coordinator is elsewhere by now.

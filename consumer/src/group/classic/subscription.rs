@@ -6,8 +6,8 @@ use ottla_protocol::messages::consumer_protocol::{
 use ottla_protocol::messages::join_group::JoinGroupRequestProtocol;
 use ottla_protocol::wire::EncodeError;
 
-use super::handover::Handover;
 use crate::group::GroupConfig;
+use crate::group::handover::Handover;
 
 /// The assignors on offer, each with the subscription blob in its newest version; older members read what they know.
 pub(super) fn protocols(

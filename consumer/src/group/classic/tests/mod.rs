@@ -26,6 +26,7 @@ use ottla_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use super::{ClassicMember, LeaveRequest, MemberRequest, RequestBody};
 use crate::assignor::{Assignor, CooperativeStickyAssignor, RangeAssignor};
 use crate::group::{GroupConfig, GroupEvent};
+use crate::options::GroupProtocol;
 
 pub(super) const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -43,6 +44,9 @@ pub(super) fn cooperative() -> Vec<Arc<dyn Assignor>> {
 pub(super) fn config(assignors: Vec<Arc<dyn Assignor>>) -> GroupConfig {
     GroupConfig {
         group_id: "g".into(),
+        group_protocol: GroupProtocol::Classic,
+        remote_assignor: None,
+        exclude_internal_topics: true,
         group_instance_id: None,
         session_timeout: seconds(45),
         heartbeat_interval: seconds(3),

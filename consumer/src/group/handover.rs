@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use ottla_client::{Error, TopicPartition};
 
+use super::GroupEvent;
 use crate::assignor::PreviousAssignment;
-use crate::group::GroupEvent;
 
 /// The application's side of a rebalance.
 #[derive(Debug)]
@@ -73,6 +73,11 @@ impl Handover {
     /// The leader gave the member `share`.
     pub(super) fn remember(&mut self, share: &[TopicPartition], generation_id: i32) {
         self.previous = Some((share.to_vec(), generation_id));
+    }
+
+    /// What the application should have will be said later.
+    pub(super) fn put_off(&mut self) {
+        self.target = None;
     }
 
     /// A generation is complete and this is the member's share; tells whether some of what it has is not in it.
