@@ -1,14 +1,27 @@
-//! Messages as the JSON that Kafka's own converters print, and the first difference between two values.
+//! Messages as JSON, and the first difference between two values.
 //!
-//! A field is named as in Kafka's schema with a lower-case first letter; a field that its version lacks is absent, and
-//! so is a tagged field at its default; bytes are base64, UUIDs Kafka's text. The reading is strict both ways: a missing
-//! field and one too many are errors.
+//! As Kafka's own converters print them, a field is named as in its schema with a lower-case first letter; a field that its
+//! version lacks is absent, and so is a tagged field at its default; bytes are base64, UUIDs Kafka's text. The reading is
+//! strict both ways: a missing field and one too many are errors.
+//!
+//! As written by hand, names are in snake case, what is absent has its default, and bytes are text.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ottla_protocol::reflect::{FieldRow, Kind, StructValue, TableRef, Value};
 use ottla_protocol::wire::UnknownTags;
 use serde_json::Value as Json;
+
+/// What bytes written by hand begin with when they aren't text.
+pub const BASE64: &str = "base64:";
+
+/// Whose JSON is read.
+#[derive(Clone, Copy)]
+enum Style {
+    /// Kafka's, of a version.
+    Kafka(i16),
+    Script,
+}
 
 /// A field's name in Kafka's JSON: `enable2_pc` is `enable2Pc`.
 pub fn camel_case(snake_case: &str) -> String {
@@ -32,16 +45,67 @@ pub fn camel_case(snake_case: &str) -> String {
 /// # Errors
 /// The path of what doesn't fit the table, and why.
 pub fn from_json(table: TableRef, version: i16, json: &Json) -> Result<Value, String> {
-    structure(table, version, json, table.name)
+    structure(table, Style::Kafka(version), json, table.name)
 }
 
-fn structure(table: TableRef, version: i16, json: &Json, path: &str) -> Result<Value, String> {
+/// The value of a structure that JSON written by hand describes, whatever the version.
+///
+/// # Errors
+/// The path of what doesn't fit the table, and why.
+pub fn from_script(table: TableRef, json: &Json) -> Result<Value, String> {
+    structure(table, Style::Script, json, table.name)
+}
+
+impl Style {
+    fn name(self, row: &FieldRow) -> String {
+        match self {
+            Style::Kafka(_) => camel_case(row.name),
+            Style::Script => row.name.to_owned(),
+        }
+    }
+
+    fn bytes(self, text: &str) -> Result<Vec<u8>, String> {
+        let coded = match self {
+            Style::Kafka(_) => Some(text),
+            Style::Script => text.strip_prefix(BASE64),
+        };
+        match coded {
+            Some(coded) => STANDARD.decode(coded).map_err(|error| error.to_string()),
+            None => Ok(text.as_bytes().to_vec()),
+        }
+    }
+
+    /// What keeps a field from being there, or from being absent.
+    fn check(self, row: &FieldRow, json: Option<&Json>) -> Result<(), String> {
+        let Style::Kafka(version) = self else { return Ok(()) };
+        let (spec, is_known) = (&row.spec, row.spec.versions.contains(version));
+        match json {
+            Some(_) if !is_known => {
+                Err(format!("the table says {} and Kafka has it in version {version}", spec.versions))
+            }
+            Some(Json::Null) if !spec.nullable.contains(version) => {
+                Err(format!("the table allows no null in version {version}, and Kafka does"))
+            }
+            None if is_known && spec.tag.is_none() => {
+                Err(format!("the table says {} and Kafka lacks it in version {version}", spec.versions))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn structure(table: TableRef, style: Style, json: &Json, path: &str) -> Result<Value, String> {
     let Json::Object(object) = json else { return Err(format!("{path}: an object expected, not {json}")) };
     let mut known = Vec::with_capacity(object.len());
     let mut made = StructValue::default();
     for row in table.fields {
-        let key = camel_case(row.name);
-        let value = field(row, version, object.get(&key), &format!("{path}.{key}"))?;
+        let key = style.name(row);
+        let (json, path) = (object.get(&key), format!("{path}.{key}"));
+        style.check(row, json).map_err(|why| format!("{path}: {why}"))?;
+        let value = match json {
+            Some(json) => value(&row.kind, style, json, &path)?,
+            None => (row.default)(),
+        };
         made.fields.push((row.name.to_owned(), value));
         known.push(key);
     }
@@ -51,24 +115,7 @@ fn structure(table: TableRef, version: i16, json: &Json, path: &str) -> Result<V
     }
 }
 
-fn field(row: &FieldRow, version: i16, json: Option<&Json>, path: &str) -> Result<Value, String> {
-    match json {
-        Some(_) if !row.spec.versions.contains(version) => {
-            Err(format!("{path}: the table says {} and Kafka has it in version {version}", row.spec.versions))
-        }
-        Some(Json::Null) if !row.spec.nullable.contains(version) => {
-            Err(format!("{path}: the table allows no null in version {version}, and Kafka does"))
-        }
-        Some(json) => value(&row.kind, version, json, path),
-        None if row.spec.versions.contains(version) && row.spec.tag.is_none() => Err(format!(
-            "{path}: the table says {} and Kafka lacks it in version {version}",
-            row.spec.versions
-        )),
-        None => Ok((row.default)()),
-    }
-}
-
-fn value(kind: &Kind, version: i16, json: &Json, path: &str) -> Result<Value, String> {
+fn value(kind: &Kind, style: Style, json: &Json, path: &str) -> Result<Value, String> {
     let misfit = || format!("{path}: {json} is no {kind:?}");
     let integer = || json.as_i64().ok_or_else(misfit);
     Ok(match kind {
@@ -87,19 +134,19 @@ fn value(kind: &Kind, version: i16, json: &Json, path: &str) -> Result<Value, St
         Kind::String => Value::String(json.as_str().ok_or_else(misfit)?.to_owned()),
         Kind::Bytes => {
             let text = json.as_str().ok_or_else(misfit)?;
-            Value::Bytes(STANDARD.decode(text).map_err(|error| format!("{path}: {error}"))?.into())
+            Value::Bytes(style.bytes(text).map_err(|error| format!("{path}: {error}"))?.into())
         }
         Kind::Array(element) => {
             let Json::Array(elements) = json else { return Err(misfit()) };
             let made = elements
                 .iter()
                 .enumerate()
-                .map(|(i, json)| value(element, version, json, &format!("{path}[{i}]")));
+                .map(|(i, json)| value(element, style, json, &format!("{path}[{i}]")));
             Value::Array(made.collect::<Result<_, _>>()?)
         }
-        Kind::Struct(table) => structure(*table, version, json, path)?,
+        Kind::Struct(table) => structure(*table, style, json, path)?,
         Kind::Nullable(_) if json.is_null() => Value::Null,
-        Kind::Nullable(inner) => value(inner, version, json, path)?,
+        Kind::Nullable(inner) => value(inner, style, json, path)?,
     })
 }
 

@@ -7,6 +7,8 @@
 
 use ottla_tests::broker::World;
 
+#[path = "suites/consumer_faults/mod.rs"]
+mod consumer_faults;
 #[path = "suites/data.rs"]
 mod data;
 #[path = "suites/faults.rs"]

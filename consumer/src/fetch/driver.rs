@@ -318,6 +318,7 @@ async fn await_topic(context: &Context, topic: &Arc<str>) {
 /// Reports partitions that don't exist; true if any of ours has no leader.
 fn check_partitions(context: &Context, topic: &Topic) -> bool {
     let mut state = context.shared.state();
+    let of_group = matches!(state.subscription.source, Source::Group(_));
     let ours = state.subscription.iter().filter(|(name, _)| name.topic == topic.name);
     let ours: Vec<_> = ours.map(|(name, assigned)| (name.clone(), assigned.generation)).collect();
     let mut leaderless = false;
@@ -327,7 +328,13 @@ fn check_partitions(context: &Context, topic: &Topic) -> bool {
         if partition.is_none() {
             let count = topic.partitions.len();
             let message = format!("there is no partition {name}: the topic has {count} partitions");
-            state.report(&name, generation, Error::new(ErrorKind::UnknownTopic, message));
+            let error = Error::new(ErrorKind::UnknownTopic, message);
+            if of_group {
+                // Whoever assigned it has heard of it earlier; newer metadata will know it.
+                state.trouble = Some(error);
+                continue;
+            }
+            state.report(&name, generation, error);
             context.shared.news.notify_one();
         }
     }

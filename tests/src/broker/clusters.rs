@@ -19,9 +19,14 @@ const AS_REAL_NODES: [(&str, &str); 6] = [
     ("transaction.state.log.num.partitions", "3"),
 ];
 
-/// What the newest version is told on top, real or not: members of the new protocol hear of each other promptly.
-const NEWEST: [(&str, &str); 2] =
-    [("group.consumer.heartbeat.interval.ms", "500"), ("group.consumer.min.heartbeat.interval.ms", "500")];
+/// What the newest version is told on top, real or not: members of the new protocol hear of each other promptly
+/// and count as dead after eight seconds.
+const NEWEST: [(&str, &str); 4] = [
+    ("group.consumer.heartbeat.interval.ms", "500"),
+    ("group.consumer.min.heartbeat.interval.ms", "500"),
+    ("group.consumer.min.session.timeout.ms", "1000"),
+    ("group.consumer.session.timeout.ms", "8000"),
+];
 
 /// Long enough that a leader which dies often has something that no follower has.
 const REPLICATION_LAG: Duration = Duration::from_millis(2);

@@ -27,6 +27,14 @@ pub enum World {
 }
 
 impl World {
+    /// How long something fails, or fails again and again, on real brokers: 20 seconds, or as many as
+    /// `OTTLA_FAULT_SECONDS` in the environment says.
+    pub fn fault_time() -> Duration {
+        let given = std::env::var("OTTLA_FAULT_SECONDS").ok();
+        let seconds = given.map(|seconds| seconds.parse().expect("a number of seconds"));
+        Duration::from_secs(seconds.unwrap_or(20))
+    }
+
     /// Runs `test` with a cluster of one node of the newest version; fails after [`DEADLINE`].
     pub fn one(self, test: impl AsyncFnOnce(Kafka, &Nodes)) {
         match self {

@@ -202,6 +202,11 @@ impl Ledger {
         }
     }
 
+    /// Everything that was sent so far.
+    pub fn all_sent(&self) -> Vec<Sent> {
+        self.pages().sent.clone()
+    }
+
     /// How many records were acknowledged so far.
     pub fn acknowledged(&self) -> usize {
         self.pages().acknowledged

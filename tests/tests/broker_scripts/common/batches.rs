@@ -4,8 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ottla_protocol::compression::{Compression, Compressor};
 use ottla_protocol::records::{BatchBuilder, NO_HEADERS, ProducerState, SealOptions};
-
-use super::message::BASE64;
+use ottla_tests::json::BASE64;
 
 pub(crate) use ottla_tests::broker::now_ms;
 

@@ -1,66 +1,12 @@
-//! Messages as JSON in snake case: requests with defaults for what isn't named, answers with everything.
+//! Answers as JSON in snake case, with everything that they say.
 
 use std::fmt::Write as _;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::records::{Batches, DecodeOptions, RecordBatch};
-use ottla_protocol::reflect::{Kind, StructValue, TableRef, Value};
+use ottla_protocol::reflect::Value;
 use serde_json::{Map, Value as Json, json};
-
-/// What a request's bytes begin with when they aren't text.
-pub(crate) const BASE64: &str = "base64:";
-
-/// The value that `json` describes: a field that it lacks has its default.
-pub(crate) fn request(table: TableRef, json: &Json) -> Result<Value, String> {
-    let Json::Object(object) = json else { return Err(format!("{}: no object: {json}", table.name)) };
-    if let Some(name) = object.keys().find(|name| table.fields.iter().all(|row| row.name != *name)) {
-        return Err(format!("{} has no field {name}", table.name));
-    }
-    let mut made = StructValue::default();
-    for row in table.fields {
-        let value = match object.get(row.name) {
-            Some(json) => field(&row.kind, json).map_err(|error| format!("{}: {error}", row.name))?,
-            None => (row.default)(),
-        };
-        made.fields.push((row.name.to_owned(), value));
-    }
-    Ok(Value::Struct(made))
-}
-
-fn field(kind: &Kind, json: &Json) -> Result<Value, String> {
-    let misfit = || format!("{json} is no {kind:?}");
-    let integer = || json.as_i64().ok_or_else(misfit);
-    Ok(match kind {
-        Kind::Bool => Value::Bool(json.as_bool().ok_or_else(misfit)?),
-        Kind::Int8 => Value::Int8(integer()?.try_into().map_err(|_| misfit())?),
-        Kind::Int16 => Value::Int16(integer()?.try_into().map_err(|_| misfit())?),
-        Kind::Uint16 => Value::Uint16(integer()?.try_into().map_err(|_| misfit())?),
-        Kind::Int32 => Value::Int32(integer()?.try_into().map_err(|_| misfit())?),
-        Kind::Uint32 => Value::Uint32(integer()?.try_into().map_err(|_| misfit())?),
-        Kind::Int64 => Value::Int64(integer()?),
-        Kind::Float64 => Value::Float64(json.as_f64().ok_or_else(misfit)?),
-        Kind::Uuid => Value::Uuid(json.as_str().and_then(|text| text.parse().ok()).ok_or_else(misfit)?),
-        Kind::String => Value::String(json.as_str().ok_or_else(misfit)?.to_owned()),
-        Kind::Bytes => {
-            let text = json.as_str().ok_or_else(misfit)?;
-            let bytes = match text.strip_prefix(BASE64) {
-                Some(coded) => STANDARD.decode(coded).map_err(|error| error.to_string())?,
-                None => text.as_bytes().to_vec(),
-            };
-            Value::Bytes(bytes.into())
-        }
-        Kind::Array(element) => {
-            let elements = json.as_array().ok_or_else(misfit)?.iter().map(|json| field(element, json));
-            Value::Array(elements.collect::<Result<_, _>>()?)
-        }
-        Kind::Struct(table) => request(*table, json)?,
-        Kind::Nullable(_) if json.is_null() => Value::Null,
-        Kind::Nullable(inner) => field(inner, json)?,
-    })
-}
 
 /// All that an answer says: error codes by name, UUIDs as Kafka shows them, record batches taken apart.
 pub(crate) fn answer(name: &str, value: &Value) -> Json {

@@ -9,6 +9,7 @@ use ottla_protocol::api::ApiKey;
 use ottla_protocol::header::{RequestHeader, split_response};
 use ottla_protocol::reflect::{APIS, DynApi};
 use ottla_protocol::wire::{UnknownTags, Writer};
+use ottla_tests::json::from_script;
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -323,7 +324,7 @@ impl Lane {
         version: i16,
         request: &Json,
     ) -> Result<(), String> {
-        let value = message::request(api.request.table, request)?;
+        let value = from_script(api.request.table, request)?;
         let body = api.request.encode(value, version, api.api.flexible(version));
         let body = body.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         let mut header = Writer::new(version, false);
