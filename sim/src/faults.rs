@@ -92,6 +92,8 @@ pub enum Harm {
     MoveLeader(Place, i32),
     /// A group gets another coordinator.
     MoveCoordinator(String, i32),
+    /// A group's coordinator stands still for a while.
+    Freeze(String, Duration),
     /// A member of a group, counted from the first, is taken for dead; or all of them.
     Expire(String, Option<usize>),
     /// A group rebalances.
@@ -102,6 +104,8 @@ pub enum Harm {
     Fence(String),
     /// A topic gets as many partitions as this.
     Grow(String, i32),
+    /// A topic is deleted, and made anew after a while, with as many partitions.
+    Recreate(String, Duration),
 }
 
 /// What harm can be done to.
@@ -184,6 +188,19 @@ pub(crate) fn weather(rng: &mut Rng, has_transactions: bool) -> Vec<Act> {
     acts
 }
 
+/// Produce requests that get lost now and then, with all that is sent behind them, and others whose answers do.
+pub(crate) fn silence(rng: &mut Rng) -> Vec<Act> {
+    let flaky = |probability, fault| Act {
+        at: Duration::ZERO,
+        harm: Harm::Flaky { key: Some(ApiKey::PRODUCE), probability, fault },
+    };
+    vec![
+        flaky(*pick(rng, &[0.1, 0.2]), Fault::drop_request()),
+        flaky(*pick(rng, &[0.0, 0.1]), Fault::drop_answer()),
+        flaky(*pick(rng, &[0.0, 0.1]), Fault::delay(MS(rng.u64(500..3_000)))),
+    ]
+}
+
 /// A group that comes to no rest for a while.
 pub(crate) fn unrest(rng: &mut Rng, group: &str) -> Vec<Act> {
     let act = |rng: &mut Rng| {
@@ -195,6 +212,37 @@ pub(crate) fn unrest(rng: &mut Rng, group: &str) -> Vec<Act> {
         Act { at: MS(rng.u64(200..6_000)), harm }
     };
     (0..rng.usize(3..=8)).map(|_| act(rng)).collect()
+}
+
+/// A group whose members are given up again and again, whatever they are doing.
+pub(crate) fn purge(rng: &mut Rng, group: &str) -> Vec<Act> {
+    let act = |rng: &mut Rng| {
+        let harm = Harm::Expire(group.to_owned(), Some(rng.usize(..3)));
+        Act { at: MS(rng.u64(200..6_000)), harm }
+    };
+    (0..rng.usize(10..=25)).map(|_| act(rng)).collect()
+}
+
+/// What a group has to live through besides: its coordinator stands still or moves again and again, connections break all
+/// the time, its topics grow.
+pub(crate) fn trouble(rng: &mut Rng, group: &str, ground: &Ground) -> Vec<Act> {
+    let kind = rng.u8(..4);
+    let times = match kind {
+        0 | 1 => 1,
+        2 => rng.usize(3..=6),
+        _ => rng.usize(10..=40),
+    };
+    let act = |_| {
+        let broker = rng.i32(1..=ground.brokers.max(1));
+        let harm = match kind {
+            0 => Harm::Freeze(group.to_owned(), MS(*pick(rng, &[3_000, 12_000, 20_000]))),
+            1 => grow(rng, ground),
+            2 => Harm::MoveCoordinator(group.to_owned(), broker),
+            _ => Harm::Cut(broker),
+        };
+        Act { at: MS(rng.u64(200..6_000)), harm }
+    };
+    (0..times).map(act).collect()
 }
 
 pub(crate) fn pick<'a, T>(rng: &mut Rng, from: &'a [T]) -> &'a T {
@@ -253,7 +301,7 @@ fn harm(rng: &mut Rng, theme: Theme, ground: &Ground) -> Harm {
         (Theme::Mixed, 0..=5) => of_brokers(rng, ground),
         (Theme::Mixed, 6 | 7) => of_groups(rng, ground),
         (Theme::Mixed, 8) => {
-            let may_hold = ground.transactional_ids.is_empty();
+            let may_hold = ground.transactional_ids.is_empty() && ground.groups.is_empty();
             Harm::Flaky { key: None, probability: *pick(rng, &[0.02, 0.1]), fault: any_fault(rng, may_hold) }
         }
         (Theme::Mixed, 9) => grow(rng, ground),
@@ -321,13 +369,17 @@ fn fault(rng: &mut Rng, key: ApiKey) -> Fault {
         )),
         2 | 3 => Fault::drop_answer(),
         4 if is_write => Fault::close(),
-        _ => any_fault(rng, ![ApiKey::END_TXN, ApiKey::TXN_OFFSET_COMMIT].contains(&key)),
+        _ => any_fault(rng, !NEVER_HELD.contains(&key)),
     }
 }
 
-/// Where requests may not be held up (`may_hold`), their answers are instead. A request of a transaction that is served
-/// late, when its producer has long sent it again and gone on, ends the next transaction or commits old offsets with it:
-/// nothing tells one transaction from the next before those of Kafka 4 (KIP-890), and no client can help that.
+/// Requests that no broker can tell from younger ones when they are served late, after the client has sent them again on
+/// another connection and gone on: they end the next transaction, or overwrite later offsets by older ones. Nothing tells
+/// one transaction from the next before those of Kafka 4 (KIP-890), nor one commit of a member from its next, and no client
+/// can help that. Their answers are held up instead.
+const NEVER_HELD: [ApiKey; 3] = [ApiKey::END_TXN, ApiKey::TXN_OFFSET_COMMIT, ApiKey::OFFSET_COMMIT];
+
+/// Where requests may not be held up (`may_hold`), their answers are instead.
 fn any_fault(rng: &mut Rng, may_hold: bool) -> Fault {
     let delay = if may_hold { Fault::delay } else { Fault::delay_answer };
     match rng.u8(..12) {

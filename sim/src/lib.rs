@@ -10,23 +10,23 @@
 //!
 //! A seed replays exactly where tokio is built with `--cfg tokio_unstable`, as `cargo xtask sim` does: then tokio's own lots
 //! (which branch of a `select!` and which waiter comes first) follow from the seed, too. In other builds a run is as good a
-//! test, but what happens at one instant may happen in another order the next time. Codecs are an exception: they work on
-//! threads, which no seed rules.
+//! test, but what happens at one instant may happen in another order the next time.
 //!
 //! ```
 //! let outcome = ottla_sim::run(7);
 //! assert!(outcome.is_good(), "{outcome}");
 //! ```
 //!
-//! Groups are those of the classic protocol, as the consumer speaks no other one.
-//!
-//! - `simulation`, `world`: the run of anybody's code; `recorder`, `pipes`: what it stands on;
+//! - `simulation`, `world`: the run of anybody's code; `recorder`, `pipes`, `mortal`, `threads`: what it
+//!   stands on;
 //! - `faults`: what goes wrong and when; `saboteur`: harm, and its mending;
 //! - `plan`: what a seed decides; `run`: its course; `producing`, `reading`, `pipeline`: the applications in it.
 
 #![allow(clippy::disallowed_methods, reason = "runs are drivers: they own clock, chance and tasks")]
+#![allow(unexpected_cfgs, reason = "tokio's own flag, which names no feature of this crate")]
 
 mod faults;
+mod mortal;
 mod pipeline;
 mod pipes;
 mod plan;
@@ -36,14 +36,17 @@ mod recorder;
 mod run;
 mod saboteur;
 mod simulation;
+#[cfg(tokio_unstable)]
+mod threads;
 mod world;
 
 pub use faults::{Act, Faults, Harm, Theme};
+pub use mortal::Mortality;
 pub use pipeline::Pipeline;
 pub use pipes::Pipes;
-pub use plan::{Departure, Life, LonePlan, MemberPlan, PipelinePlan, Plan, ProducerPlan};
+pub use plan::{Departure, Life, LonePlan, MemberPlan, PipelinePlan, Plan, ProducerPlan, Protocol};
 pub use producing::Producing;
-pub use reading::Reading;
+pub use reading::{Membership, Reading};
 pub use recorder::Recorder;
 pub use run::{run, run_plan};
 pub use simulation::{Outcome, Simulation};

@@ -8,9 +8,18 @@ use ottla_mock::Release;
 use ottla_mock::history::Place;
 use ottla_producer::CompressionType;
 
-use crate::faults::{Act, Faults, Ground, Theme, pick, unrest, weather};
+use crate::faults::{Act, Faults, Ground, Harm, Theme, pick, purge, silence, trouble, unrest, weather};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
+
+/// How many of the runs whose brokers have it have a group of `group.protocol=consumer`: 0 for none, 1 for all.
+const CONSUMER_PROTOCOL: f64 = 0.0;
+
+/// Whether members fall asleep as well that keep their partitions through a rebalance, or their place for a while.
+const CLINGING_SLEEPERS: bool = false;
+
+/// In how many of the runs with two topics the second is deleted and made anew: 0 for none, 1 for all.
+const RECREATIONS: f64 = 0.0;
 
 /// The topics' names, of which a run has the first one or two.
 const TOPICS: [&str; 2] = ["orders", "payments"];
@@ -44,6 +53,10 @@ pub struct Plan {
     pub lag: Duration,
     /// Whether everybody uses one client, or each their own.
     pub shared_client: bool,
+    /// `group.protocol` of those who only read.
+    pub protocol: Protocol,
+    /// Whether those who only read in the group see committed records only.
+    pub committed_only: bool,
     /// Who sends.
     pub producers: Vec<ProducerPlan>,
     /// Who reads in the group. The first stays until the end.
@@ -90,10 +103,8 @@ pub struct ProducerPlan {
 pub struct MemberPlan {
     /// What its own choices follow from.
     pub seed: u64,
-    /// When it joins.
-    pub joins: Duration,
-    /// When and how it leaves, if before the end.
-    pub leaves: Option<(Duration, Departure)>,
+    /// Its lives. Those of a static member have one name, and the next may begin before the last is over.
+    pub lives: Vec<Life>,
     /// `partition.assignment.strategy`; all members have the same.
     pub strategies: Vec<Strategy>,
     /// `enable.auto.commit`, and how often; otherwise it commits by itself.
@@ -108,6 +119,25 @@ pub struct MemberPlan {
     pub commits_when_revoked: bool,
     /// `group.instance.id`.
     pub instance: Option<String>,
+    /// `max.poll.interval.ms`.
+    pub max_poll_interval: Duration,
+    /// When it stops polling, and for how long.
+    pub stalls: Vec<(Duration, Duration)>,
+    /// The probability with which it gives a `poll` up that does not return at once.
+    pub impatience: f64,
+    /// How many times it goes back to an offset that it is past.
+    pub seeks: usize,
+    /// Whether it asks for one record after the other, by `next`.
+    pub one_by_one: bool,
+}
+
+/// `group.protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// A member assigns the partitions.
+    Classic,
+    /// The coordinator does (KIP-848).
+    Consumer,
 }
 
 /// What a reader without a group does.
@@ -139,6 +169,8 @@ pub struct PipelinePlan {
     pub work: Duration,
     /// The probability with which it aborts what it could commit.
     pub doubt: f64,
+    /// The probability with which it waits for seconds between its offsets and the transaction's end.
+    pub dawdles: f64,
     /// `transaction.timeout.ms`.
     pub timeout: Duration,
     /// Its lives, of which the last goes on until the end, and begins anew where it fails. They have one transactional id, so
@@ -146,7 +178,7 @@ pub struct PipelinePlan {
     pub lives: Vec<Life>,
 }
 
-/// One life of a pipeline.
+/// One life of a member or a pipeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Life {
     /// When it begins.
@@ -162,6 +194,8 @@ pub enum Departure {
     Close,
     /// It is dropped.
     Drop,
+    /// Its process is killed, whatever it is doing: it says nothing any more.
+    Kill,
 }
 
 impl Plan {
@@ -187,6 +221,8 @@ impl Plan {
             replication: rng.i16(1..=3).min(i16::try_from(brokers).unwrap_or(1)),
             lag: if rng.bool() { Duration::ZERO } else { MS(rng.u64(1..=40)) },
             shared_client: rng.bool(),
+            protocol: Protocol::Classic,
+            committed_only: false,
             producers: Vec::new(),
             members: Vec::new(),
             lone_reader: None,
@@ -209,18 +245,45 @@ impl Plan {
             // Static members came with 2.3.
             plan.members.iter_mut().for_each(|member| member.instance = None);
         }
+        let more = &mut Rng::with_seed(!seed);
+        if plan.release >= Release::V4_0 && more.f64() < CONSUMER_PROTOCOL {
+            plan.protocol = Protocol::Consumer;
+        }
+        plan.committed_only = !plan.pipelines.is_empty() && more.bool();
+        for pipeline in &mut plan.pipelines {
+            pipeline.dawdles = *pick(more, &[0.0, 0.1, 0.3]);
+        }
+        if more.u8(..) < if theme == Theme::Producing { 60 } else { 15 } {
+            plan.partitions.fill(1);
+            plan.producers.iter_mut().for_each(|producer| harry(more, producer));
+            plan.acts.extend(silence(more));
+        }
+        for (number, member) in plan.members.iter_mut().enumerate() {
+            disquiet(more, number, member, theme == Theme::Groups);
+        }
         if !plan.pipelines.is_empty() || theme == Theme::Fetching || rng.u8(..) < 100 {
             plan.lone_reader = Some(lone(rng));
         }
         let acts = if theme == Theme::Mixed { *pick(rng, &[0, 1, 3, 6, 9]) } else { *pick(rng, &[3, 6, 9]) };
         let ground = plan.ground();
-        plan.acts = Faults::about(theme).acts(acts).draw(rng, &ground);
+        plan.acts.extend(Faults::about(theme).acts(acts).draw(rng, &ground));
         if rng.u8(..) < 220 {
             plan.acts.extend(weather(rng, !plan.pipelines.is_empty()));
+        }
+        // Without ids nobody can tell the new topic's first epochs from the old one's past.
+        if topics == 2 && plan.release >= Release::V2_8 && more.f64() < RECREATIONS {
+            let harm = Harm::Recreate(TOPICS[1].to_owned(), MS(*pick(more, &[0, 50, 500, 2_000])));
+            plan.acts.push(Act { at: MS(more.u64(500..6_000)), harm });
         }
         for group in &ground.groups {
             if theme == Theme::Groups || rng.u8(..) < 120 {
                 plan.acts.extend(unrest(rng, group));
+            }
+            if group == PIPELINES && more.u8(..) < 100 {
+                plan.acts.extend(purge(more, group));
+            }
+            if more.u8(..) < if theme == Theme::Groups { 120 } else { 30 } {
+                plan.acts.extend(trouble(more, group, &ground));
             }
         }
         plan.acts.sort_by_key(|act| act.at);
@@ -287,6 +350,14 @@ fn producer(rng: &mut Rng, theme: Theme) -> ProducerPlan {
     }
 }
 
+/// Has a producer send one small batch after the other and give each of them up soon, while others are under way.
+fn harry(rng: &mut Rng, producer: &mut ProducerPlan) {
+    producer.records = producer.records.max(40);
+    producer.pause = *pick(rng, &[MS(100), MS(200), MS(400)]);
+    (producer.linger, producer.batch_size, producer.in_flight) = (MS(0), 200, 5);
+    producer.delivery_timeout = MS(*pick(rng, &[2_100, 2_100, 3_000]));
+}
+
 fn strategies(rng: &mut Rng) -> Vec<Strategy> {
     match rng.u8(..5) {
         0 => vec![Strategy::Range],
@@ -301,8 +372,10 @@ fn member(rng: &mut Rng, number: usize, strategies: &[Strategy]) -> MemberPlan {
     let joins = if number == 0 { MS(0) } else { MS(*pick(rng, &[0, 0, 500, 3_000])) };
     MemberPlan {
         seed: rng.u64(..),
-        joins,
-        leaves: (number > 0 && rng.bool()).then(|| departure(rng, joins, 8_000)),
+        lives: vec![Life {
+            begins: joins,
+            ends: (number > 0 && rng.bool()).then(|| departure(rng, joins, 8_000)),
+        }],
         strategies: strategies.to_vec(),
         auto_commit: rng.bool().then(|| MS(*pick(rng, &[0, 50, 300]))),
         batch: *pick(rng, &[1, 3, 20, 500]),
@@ -310,7 +383,49 @@ fn member(rng: &mut Rng, number: usize, strategies: &[Strategy]) -> MemberPlan {
         rests: rng.u8(..) < 60,
         commits_when_revoked: rng.bool(),
         instance: (rng.u8(..) < 40).then(|| format!("instance-{number}")),
+        max_poll_interval: MS(30_000),
+        stalls: Vec::new(),
+        impatience: 0.0,
+        seeks: 0,
+        one_by_one: false,
     }
+}
+
+/// What members do that is hard on their group: they come back, are killed, and fall asleep.
+fn disquiet(rng: &mut Rng, number: usize, member: &mut MemberPlan, much: bool) {
+    let chance = if much { 140 } else { 50 };
+    if let Some(first) = member.lives.first_mut().filter(|_| number > 0 && rng.u8(..) < chance) {
+        let mut end = departure(rng, first.begins, 4_000);
+        first.ends = Some(end);
+        for _ in 0..rng.usize(1..=3) {
+            // Who has the name of one that is still there takes its place.
+            let begins = match member.instance {
+                Some(_) if rng.bool() => end.0.saturating_sub(MS(rng.u64(..800))),
+                _ => end.0 + MS(rng.u64(..2_500)),
+            };
+            end = departure(rng, begins, 4_000);
+            member.lives.push(Life { begins, ends: Some(end) });
+        }
+        if let Some(last) = member.lives.last_mut().filter(|_| rng.bool()) {
+            last.ends = None;
+        }
+    }
+    for (_, how) in member.lives.iter_mut().filter_map(|life| life.ends.as_mut()) {
+        if rng.u8(..) < 90 {
+            *how = Departure::Kill;
+        }
+    }
+    let clings = member.strategies == [Strategy::CooperativeSticky] || member.instance.is_some();
+    let may_sleep = CLINGING_SLEEPERS || !clings;
+    if rng.u8(..) < chance / 2 && may_sleep {
+        member.max_poll_interval = MS(3_000);
+        member.stalls =
+            (0..rng.usize(1..=2)).map(|_| (MS(rng.u64(500..6_000)), MS(rng.u64(3_600..7_000)))).collect();
+        member.stalls.sort();
+    }
+    member.impatience = *pick(rng, &[0.0, 0.0, 0.3]);
+    member.seeks = *pick(rng, &[0, 0, 0, 4]);
+    member.one_by_one = rng.u8(..5) == 0;
 }
 
 fn departure(rng: &mut Rng, joins: Duration, within: u64) -> (Duration, Departure) {
@@ -347,6 +462,7 @@ fn pipeline(rng: &mut Rng, number: usize, in_group: bool, release: Release) -> P
         batch: *pick(rng, &[2, 10, 500]),
         work: MS(*pick(rng, &[0, 20, 100, 400])),
         doubt: *pick(rng, &[0.0, 0.1, 0.3]),
+        dawdles: 0.0,
         timeout: *pick(rng, &[MS(3_000), MS(15_000), MS(15_000), MS(60_000)]),
         lives,
     }

@@ -1,6 +1,6 @@
 //! A consumer at work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,12 +13,30 @@ use ottla_consumer::{
 use ottla_mock::history::{ConsumerId, Event, Place, RecordId};
 use tokio::sync::watch;
 
-use crate::plan::{Departure, LonePlan, MemberPlan, READERS};
+use crate::mortal::Mortality;
+use crate::plan::{Departure, Life, LonePlan, MemberPlan, Protocol, READERS};
 use crate::recorder::Recorder;
 use crate::world::World;
 
+/// After how long without a heartbeat a member of the group is given up, and how often it sends one.
+pub(crate) const SESSION: Duration = Duration::from_secs(8);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
+
 /// How long one poll waits.
 pub(crate) const POLL: Duration = Duration::from_millis(400);
+
+/// As whom a consumer is in the group.
+#[derive(Debug, Clone)]
+pub struct Membership {
+    /// What it does.
+    pub plan: MemberPlan,
+    /// What the group speaks.
+    pub protocol: Protocol,
+    /// Whether it sees committed records only.
+    pub committed_only: bool,
+    /// The number of its first life, if this is a later one.
+    pub first: Option<u32>,
+}
 
 /// A consumer that reads until it is told to stop, and notes all that it sees.
 #[derive(Debug)]
@@ -32,35 +50,92 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Reads as a member of the group.
+    /// Lives one life as a member of the group. `mortality` is that of the client, where it is to be killed.
     ///
     /// # Errors
     /// Options that no consumer can have.
     ///
     /// # Cancel safety
     /// Dropping it is as dropping the consumer, which the history does not say then.
-    pub async fn in_group(mut self, plan: MemberPlan, client: Client, world: World) -> Result<(), Error> {
-        tokio::time::sleep(plan.joins).await;
+    pub async fn in_group(
+        mut self,
+        membership: Membership,
+        life: Life,
+        (client, mortality): (Client, Option<Mortality>),
+        world: World,
+    ) -> Result<(), Error> {
+        tokio::time::sleep(life.begins).await;
         let id = ConsumerId(self.number);
         let recorder = world.recorder();
         recorder.note(Event::Opened {
             consumer: id,
             group: Some(READERS.into()),
             topics: self.topics.clone(),
-            committed_only: false,
+            committed_only: membership.committed_only,
         });
-        let mut consumer = Consumer::new(client, member_options(&plan))?;
+        let plan = &membership.plan;
+        if let Some(before) = membership.first.filter(|_| plan.instance.is_some()) {
+            recorder.note(Event::Succeeds { consumer: id, before: ConsumerId(before) });
+        }
+        let mut consumer = Consumer::new(client, membership.options()?)?;
         let app = App::new(id, recorder, plan.commits_when_revoked);
         consumer.subscribe_with(self.topics.iter().map(|topic| topic.to_string()), app.clone())?;
-        let rng = &mut Rng::with_seed(plan.seed);
-        let departure = plan.leaves.map(|(at, _)| at);
+        let work = self.work(plan, &life, &mut consumer, &app);
+        let lived = match life.ends {
+            // Wherever it is.
+            Some((at, Departure::Kill)) => {
+                let left = at.saturating_sub(recorder.elapsed());
+                tokio::time::timeout(left, work).await.unwrap_or(Lived::Done)
+            }
+            _ => work.await,
+        };
+        let how = match lived {
+            Lived::Done => life.ends.map(|(_, how)| how),
+            Lived::Fenced => Some(Departure::Drop),
+        };
+        if let Some(mortality) = mortality.filter(|_| how == Some(Departure::Kill)) {
+            mortality.kill();
+        }
+        leave(consumer, id, recorder, how).await;
+        Ok(())
+    }
+
+    /// Reads until the life is over.
+    async fn work(&mut self, plan: &MemberPlan, life: &Life, consumer: &mut Consumer, app: &App) -> Lived {
+        let recorder = app.recorder.clone();
+        let rng = &mut Rng::with_seed(plan.seed ^ u64::from(self.number));
+        let departure = life.ends.map(|(at, _)| at);
+        let mut stalls: VecDeque<(Duration, Duration)> = plan.stalls.iter().copied().collect();
+        stalls.retain(|stall| stall.0 >= life.begins);
+        let mut seeks = plan.seeks;
+        let mut polled = recorder.elapsed();
         while !*self.stop.borrow_and_update() && departure.is_none_or(|at| recorder.elapsed() < at) {
             if plan.rests {
-                rest(rng, &mut consumer);
+                rest(rng, consumer);
             }
+            if stalls.front().is_some_and(|stall| stall.0 <= recorder.elapsed())
+                && let Some((_, pause)) = stalls.pop_front()
+            {
+                recorder.note(Event::Disturbed { what: format!("{} falls asleep", app.id) });
+                tokio::time::sleep(pause).await;
+                recorder.note(Event::Calmed);
+            }
+            if recorder.elapsed().saturating_sub(polled) > plan.max_poll_interval {
+                app.overslept();
+            }
+            let patience = if rng.f64() < plan.impatience { POLL.mul_f64(rng.f64()) } else { 2 * POLL };
+            let read = read(plan.one_by_one, consumer);
             // Errors of a poll are for the operator; whoever goes on polling goes on reading.
-            let records = consumer.poll(POLL).await.map(|records| records.into_vec()).unwrap_or_default();
-            app.note_generation(&consumer);
+            let records = match tokio::time::timeout(patience, read).await {
+                Ok(Err(error)) if error.is_fatal() => return Lived::Fenced,
+                Ok(Ok(records)) => records,
+                _ => Vec::new(),
+            };
+            polled = recorder.elapsed();
+            // Without records there may be a rebalance that the membership knows of, and the partitions don't.
+            if !records.is_empty() {
+                app.note_generation(consumer);
+            }
             for record in &records {
                 app.handed_out(record);
             }
@@ -70,16 +145,19 @@ impl Reading {
             } else if !plan.work.is_zero() {
                 tokio::time::sleep(plan.work.mul_f64(rng.f64())).await;
             }
+            if seeks > 0 && rng.u8(..8) == 0 {
+                seeks -= 1;
+                // What is gone by now, somebody else reads.
+                let _ = app.seek_back(rng, consumer);
+            }
             if plan.auto_commit.is_none() && rng.bool() {
-                app.commit(&mut consumer, rng.bool()).await;
+                app.commit(consumer, rng.bool()).await;
             }
         }
-        let is_last = departure.is_none();
-        if is_last && plan.auto_commit.is_none() {
-            app.commit(&mut consumer, true).await;
+        if departure.is_none() && plan.auto_commit.is_none() {
+            app.commit(consumer, true).await;
         }
-        leave(consumer, id, recorder, plan.leaves.map(|(_, how)| how)).await;
-        Ok(())
+        Lived::Done
     }
 
     /// Reads all partitions from their beginning, outside of the group, and committed records only; goes back now and then.
@@ -124,6 +202,22 @@ impl Reading {
     }
 }
 
+/// How a life went on.
+enum Lived {
+    /// As it was to.
+    Done,
+    /// Somebody has taken the place.
+    Fenced,
+}
+
+/// The next records, or the next one.
+async fn read(one: bool, consumer: &mut Consumer) -> Result<Vec<Record>, Error> {
+    match one {
+        true => consumer.next().await.map(|record| vec![record]),
+        false => consumer.poll(POLL).await.map(|records| records.into_vec()),
+    }
+}
+
 /// Takes partitions that have come.
 pub(crate) fn assign(
     found: &[Place],
@@ -132,19 +226,20 @@ pub(crate) fn assign(
     app: &App,
     start: Start,
 ) -> Result<(), Error> {
-    if found.len() == places.len() {
+    let new: Vec<Place> = found.iter().filter(|place| !places.contains(place)).cloned().collect();
+    if new.is_empty() {
         return Ok(());
     }
-    for place in found.iter().filter(|place| !places.contains(place)) {
+    for place in &new {
         app.recorder.note(Event::Assigned { consumer: app.id, place: place.clone() });
     }
-    *places = found.to_vec();
+    places.extend(new);
     consumer.assign(places.iter().map(|place| (name(place), start)))
 }
 
-/// Closes a consumer, or drops it.
+/// Closes a consumer, or drops it, which is how one that is killed goes, too.
 pub(crate) async fn leave(consumer: Consumer, id: ConsumerId, recorder: &Recorder, how: Option<Departure>) {
-    if how == Some(Departure::Drop) {
+    if matches!(how, Some(Departure::Drop | Departure::Kill)) {
         drop(consumer);
     } else {
         recorder.note(Event::Closing { consumer: id });
@@ -218,6 +313,12 @@ impl App {
                 state.is_new = true;
             }
         }
+    }
+
+    /// Notes that what the consumer had it can't have any more: it has not polled for too long.
+    fn overslept(&self) {
+        self.state().positions.clear();
+        self.recorder.note(Event::Overslept { consumer: self.id });
     }
 
     pub(crate) fn note_generation(&self, consumer: &Consumer) {
@@ -316,25 +417,37 @@ impl RebalanceListener for App {
     }
 }
 
-fn member_options(plan: &MemberPlan) -> ConsumerOptions {
-    let mut options = ConsumerOptions::new()
-        .group_id(READERS)
-        .auto_offset_reset(OffsetReset::Earliest)
-        .session_timeout(Duration::from_secs(8))
-        .heartbeat_interval(Duration::from_secs(1))
-        .max_poll_interval(Duration::from_secs(30))
-        .default_api_timeout(Duration::from_secs(20))
-        .partition_assignment_strategy(plan.strategies.clone())
-        .enable_auto_commit(plan.auto_commit.is_some())
-        .max_poll_records(plan.batch)
-        .allow_auto_create_topics(false);
-    if let Some(interval) = plan.auto_commit {
-        options = options.auto_commit_interval(interval);
+impl Membership {
+    fn options(&self) -> Result<ConsumerOptions, Error> {
+        let plan = &self.plan;
+        let mut options = ConsumerOptions::new()
+            .group_id(READERS)
+            .auto_offset_reset(OffsetReset::Earliest)
+            .max_poll_interval(plan.max_poll_interval)
+            .default_api_timeout(Duration::from_secs(20))
+            .enable_auto_commit(plan.auto_commit.is_some())
+            .max_poll_records(plan.batch)
+            .allow_auto_create_topics(false);
+        if self.committed_only {
+            options = options.isolation_level(IsolationLevel::ReadCommitted);
+        }
+        match self.protocol {
+            Protocol::Classic => {
+                options = options
+                    .session_timeout(SESSION)
+                    .heartbeat_interval(HEARTBEAT)
+                    .partition_assignment_strategy(plan.strategies.clone());
+            }
+            Protocol::Consumer => options.set("group.protocol", "consumer")?,
+        }
+        if let Some(interval) = plan.auto_commit {
+            options = options.auto_commit_interval(interval);
+        }
+        if let Some(instance) = &plan.instance {
+            options = options.group_instance_id(instance.as_str());
+        }
+        Ok(options)
     }
-    if let Some(instance) = &plan.instance {
-        options = options.group_instance_id(instance.as_str());
-    }
-    options
 }
 
 pub(crate) fn place(partition: &TopicPartition) -> Place {

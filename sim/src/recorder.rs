@@ -38,6 +38,8 @@ struct Wanting {
     committed_only: bool,
     /// The highest offset that was handed out.
     furthest: BTreeMap<Place, i64>,
+    /// What was handed out of partitions whose logs were replaced: their offsets say nothing.
+    anew: BTreeMap<Place, BTreeSet<RecordId>>,
 }
 
 impl Recorder {
@@ -93,7 +95,11 @@ impl Recorder {
     /// Whether somebody has yet to be handed something of this log.
     pub(crate) fn is_awaited(&self, place: &Place, log: &FinalLog) -> bool {
         self.notes().wanting.values().any(|circle| {
-            let last = log.last_visible(circle.committed_only).map_or(-1, |last| last.offset);
+            let last = log.last_visible(circle.committed_only);
+            if let Some(anew) = circle.anew.get(place) {
+                return last.is_some_and(|last| !anew.contains(&last.record));
+            }
+            let last = last.map_or(-1, |last| last.offset);
             circle.topics.contains(&place.topic) && circle.furthest.get(place).copied().unwrap_or(-1) < last
         })
     }
@@ -119,9 +125,18 @@ impl Notes {
                 wanting.committed_only |= committed_only;
                 self.circles.insert(*consumer, circle);
             }
-            Event::HandedOut { consumer, place, offset, .. } => {
+            Event::Recreated { place } => {
+                for circle in self.wanting.values_mut().filter(|circle| circle.topics.contains(&place.topic))
+                {
+                    circle.anew.entry(place.clone()).or_default();
+                }
+            }
+            Event::HandedOut { consumer, place, offset, record } => {
                 let circle = self.circles.get(consumer).and_then(|circle| self.wanting.get_mut(circle));
                 if let Some(circle) = circle {
+                    if let Some(anew) = circle.anew.get_mut(place) {
+                        anew.insert(*record);
+                    }
                     let furthest = circle.furthest.entry(place.clone()).or_insert(-1);
                     *furthest = (*furthest).max(*offset);
                 }

@@ -1,5 +1,6 @@
 //! Runs that a seed decides: the course of a [`Plan`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -10,10 +11,11 @@ use ottla_mock::history::{Event, Place};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::mortal::Mortality;
 use crate::pipeline::Pipeline;
-use crate::plan::{INPUT, PIPELINES, Plan, READERS};
+use crate::plan::{Departure, INPUT, PIPELINES, Plan, READERS};
 use crate::producing::Producing;
-use crate::reading::{Reading, name};
+use crate::reading::{HEARTBEAT, Membership, Reading, SESSION, name};
 use crate::simulation::{Outcome, Simulation};
 use crate::world::World;
 
@@ -22,6 +24,12 @@ const DRAIN: Duration = Duration::from_secs(300);
 
 /// How long requests that were held up may take to be done, once the cluster is calm.
 const SETTLE: Duration = Duration::from_secs(4);
+
+/// How often the coordinator's offsets are looked at.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// The most lives that members have: those of the first are called 0 and so on, those of the second from here on.
+const LIVES: usize = 10;
 
 /// What the lone reader is called.
 const LONE: u32 = 1_000;
@@ -44,7 +52,11 @@ pub fn run_plan(plan: Plan) -> Outcome {
         .release(plan.release)
         .replication(plan.replication)
         .cluster(|options| {
-            options.replication_lag(plan.lag).config("group.initial.rebalance.delay.ms", "100")
+            options
+                .replication_lag(plan.lag)
+                .config("group.initial.rebalance.delay.ms", "100")
+                .config("group.consumer.session.timeout.ms", SESSION.as_millis().to_string())
+                .config("group.consumer.heartbeat.interval.ms", HEARTBEAT.as_millis().to_string())
         })
         .acts(plan.acts.iter().cloned());
     let topics = plan.topics();
@@ -61,9 +73,21 @@ async fn perform(plan: &Plan, world: World) -> Result<(), String> {
     let (stop, stopped) = watch::channel(false);
     let (stop_writing, writing_stopped) = watch::channel(false);
     let mut readers = JoinSet::new();
-    for (number, member) in (0..).zip(&plan.members) {
-        let reading = Reading { number, topics: topics.clone(), stop: stopped.clone() };
-        readers.spawn(reading.in_group(member.clone(), clients.next()?, world.clone()));
+    for (member, first) in plan.members.iter().zip((0..).step_by(LIVES)) {
+        for (life, number) in member.lives.iter().zip(first..) {
+            let reading = Reading { number, topics: topics.clone(), stop: stopped.clone() };
+            let membership = Membership {
+                plan: member.clone(),
+                protocol: plan.protocol,
+                committed_only: plan.committed_only,
+                first: (number > first).then_some(first),
+            };
+            let client = match life.ends {
+                Some((_, Departure::Kill)) => clients.mortal()?,
+                _ => (clients.next()?, None),
+            };
+            readers.spawn(reading.in_group(membership, life.clone(), client, world.clone()));
+        }
     }
     if let Some(lone) = &plan.lone_reader {
         let reading = Reading { number: LONE, topics, stop: stopped };
@@ -81,6 +105,9 @@ async fn perform(plan: &Plan, world: World) -> Result<(), String> {
         let producing = Producing { number, plan: producer.clone(), places: plan.places() };
         producers.spawn(producing.run(clients.next()?, world.clone()));
     }
+    // Ends with the run.
+    let mut spies = JoinSet::new();
+    spies.spawn(watch_commits(world.clone()));
     world.calm().await;
     // What is held up or was paused is done only now.
     tokio::time::sleep(SETTLE).await;
@@ -164,6 +191,23 @@ async fn note_commits(group: &str, places: Vec<Place>, client: &Client, world: &
     Ok(())
 }
 
+/// Notes each offset that the readers' coordinator holds as soon as it changes, so that a commit that goes back is found
+/// even where later ones hide it.
+async fn watch_commits(world: World) {
+    let mut held: BTreeMap<Place, i64> = BTreeMap::new();
+    loop {
+        tokio::time::sleep(GLANCE).await;
+        for place in world.places() {
+            let found = world.mock().cluster().committed_offset(READERS, &place.topic, place.partition);
+            if let Some(offset) = found
+                && held.insert(place.clone(), offset) != Some(offset)
+            {
+                world.recorder().note(Event::Stored { group: READERS.into(), place, offset });
+            }
+        }
+    }
+}
+
 /// One client for everybody, or one for each.
 struct Clients<'a> {
     world: &'a World,
@@ -177,6 +221,12 @@ impl Clients<'_> {
             clients.shared = Some(clients.next()?);
         }
         Ok(clients)
+    }
+
+    /// A client that can be killed, which is nobody else's.
+    fn mortal(&self) -> Result<(Client, Option<Mortality>), String> {
+        let (client, mortality) = self.world.mortal_client().map_err(|error| error.to_string())?;
+        Ok((client, Some(mortality)))
     }
 
     fn next(&self) -> Result<Client, String> {

@@ -71,6 +71,13 @@ fn harm(world: &World, harm: Harm) -> Option<(i32, Duration)> {
             endanger(world, |place| mock.cluster().leader(&place.topic, place.partition) == Some(broker));
             (mock.pause_broker(broker), Some((broker, away)))
         }
+        Harm::Freeze(group, away) => {
+            let coordinator = mock.cluster().group_coordinator(&group)?;
+            endanger(world, |place| {
+                mock.cluster().leader(&place.topic, place.partition) == Some(coordinator)
+            });
+            (mock.pause_broker(coordinator), Some((coordinator, away)))
+        }
         Harm::Cut(broker) => (mock.cluster().cut_connections(broker), None),
         Harm::MoveLeader(place, to) => {
             endanger(world, |other| *other == place);
@@ -105,6 +112,10 @@ fn harm(world: &World, harm: Harm) -> Option<(i32, Duration)> {
             cluster.force_rebalance(now, &group);
             return None;
         }
+        Harm::Recreate(topic, gap) => {
+            tokio::spawn(recreate(world.clone(), topic, gap));
+            return None;
+        }
         Harm::Grow(topic, count) => {
             tokio::spawn(grow(world.clone(), topic, count));
             return None;
@@ -118,6 +129,27 @@ fn endanger(world: &World, is_in_danger: impl Fn(&Place) -> bool) {
     for place in world.places().into_iter().filter(is_in_danger) {
         world.recorder().note(Event::Endangered { place });
     }
+}
+
+/// Deletes a topic, and makes it anew.
+async fn recreate(world: World, topic: String, gap: Duration) {
+    let mock = world.mock();
+    let places = world.places_of(&topic.as_str().into());
+    let note =
+        || places.iter().for_each(|place| world.recorder().note(Event::Recreated { place: place.clone() }));
+    note();
+    {
+        let mut cluster = mock.cluster();
+        let now = cluster.now();
+        cluster.delete_topic(now, &topic);
+    }
+    tokio::time::sleep(gap).await;
+    let count = i32::try_from(places.len()).unwrap_or(1);
+    // While too many brokers are down, there is no room for it.
+    while mock.cluster().create_topic(&topic, count, world.replication).is_err() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    note();
 }
 
 /// Asks for more partitions until they are there, or were refused.

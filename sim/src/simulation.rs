@@ -1,7 +1,5 @@
 //! A run of anybody's code: a cluster, faults, a clock of its own, and a verdict.
 
-#![allow(unexpected_cfgs, reason = "tokio's own flag, which names no feature of this crate")]
-
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -207,8 +205,9 @@ impl Simulation {
     /// Runs code on a runtime of its own, on this thread, under a clock that jumps to whatever is next, and judges what was
     /// noted. An error that the code returns is the run's [`Outcome::failure`].
     ///
-    /// The same seed and code give the same history where tokio is built with `--cfg tokio_unstable`, the code takes chance
-    /// from the seed alone, and nothing runs on other threads (as compression does).
+    /// The same seed and code give the same history where tokio is built with `--cfg tokio_unstable`, and the code takes
+    /// chance from the seed alone and starts no threads but those of `spawn_blocking`. No task goes on in such a build while
+    /// one of those is at work, so that it must not wait for any.
     ///
     /// In such a build, tasks that wake each other for ever at one instant are found, too; elsewhere they hang.
     ///
@@ -218,35 +217,54 @@ impl Simulation {
         // The clients' own chance: jitter of backoffs, which broker to ask first.
         fastrand::seed(self.seed);
         let mut builder = tokio::runtime::Builder::new_current_thread();
-        // Without it, tokio itself draws lots: which branch of a `select!` comes first.
         #[cfg(tokio_unstable)]
-        builder
-            .rng_seed(tokio::runtime::RngSeed::from_bytes(&self.seed.to_be_bytes()))
-            .on_before_task_poll(still_clock());
+        let gate = {
+            let gate = crate::threads::Gate::default();
+            gate.guard(&mut builder);
+            let between = (still_clock(), gate.clone());
+            // Without the seed, tokio itself draws lots: which branch of a `select!` comes first.
+            builder
+                .rng_seed(tokio::runtime::RngSeed::from_bytes(&self.seed.to_be_bytes()))
+                .on_before_task_poll(move |_| {
+                    between.0();
+                    between.1.drain();
+                });
+            gate
+        };
         let seed = self.seed;
         let runtime = match builder.enable_time().start_paused(true).build() {
             Ok(runtime) => runtime,
             Err(error) => return failed(seed, History::new(), format!("no runtime: {error}")),
         };
-        let run = || runtime.block_on(self.course(code));
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|cause| {
-            match cause.downcast::<&str>() {
-                Ok(text) if *text == STILL => failed(seed, History::new(), STILL.to_owned()),
-                Ok(text) => std::panic::resume_unwind(text),
-                Err(cause) => std::panic::resume_unwind(cause),
-            }
+        // By the runtime's own clock.
+        let recorder = {
+            let _within = runtime.enter();
+            Recorder::start()
+        };
+        let run = || runtime.block_on(self.course(recorder.clone(), code));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+        #[cfg(tokio_unstable)]
+        gate.open();
+        outcome.unwrap_or_else(|cause| match cause.downcast::<&str>() {
+            Ok(text) if *text == STILL => failed(seed, recorder.history(), STILL.to_owned()),
+            Ok(text) => std::panic::resume_unwind(text),
+            Err(cause) => std::panic::resume_unwind(cause),
         })
     }
 
-    async fn course<E: fmt::Display>(self, code: impl AsyncFnOnce(World) -> Result<(), E>) -> Outcome {
-        let recorder = Recorder::start();
+    async fn course<E: fmt::Display>(
+        self,
+        recorder: Recorder,
+        code: impl AsyncFnOnce(World) -> Result<(), E>,
+    ) -> Outcome {
         let mock = match Mock::start(self.options()) {
             Ok(mock) => mock,
             Err(error) => return failed(self.seed, History::new(), error.to_string()),
         };
         let (calm, is_calm) = watch::channel(false);
         let topics = self.topics.iter().map(|(name, _)| Arc::clone(name)).collect();
-        let world = World { mock, recorder: recorder.clone(), topics, calm: is_calm };
+        let world =
+            World { mock, recorder: recorder.clone(), topics, replication: self.factor(), calm: is_calm };
         let mut acts = self.faults.draw(&mut Rng::with_seed(self.seed), &self.ground(&world));
         acts.extend(self.acts);
         acts.sort_by_key(|act| act.at);
@@ -271,13 +289,17 @@ impl Simulation {
     }
 
     fn options(&self) -> ClusterOptions {
-        let all = i16::try_from(self.brokers).unwrap_or(i16::MAX);
-        let replication = self.replication.unwrap_or(3).min(all);
+        let replication = self.factor();
         let options = self.cluster.clone().brokers(self.brokers).seed(self.seed).epoch_ms(EPOCH_MS);
         let options = options.config("auto.create.topics.enable", "false");
         self.topics
             .iter()
             .fold(options, |options, (topic, partitions)| options.topic(&**topic, *partitions, replication))
+    }
+
+    fn factor(&self) -> i16 {
+        let all = i16::try_from(self.brokers).unwrap_or(i16::MAX);
+        self.replication.unwrap_or(3).min(all)
     }
 
     fn ground(&self, world: &World) -> Ground {
@@ -290,13 +312,13 @@ const STILL: &str = "the clock stands still: tasks wake each other without end";
 
 /// Finds out that tasks wake each other for ever, in which case no timer ever fires.
 #[cfg(tokio_unstable)]
-fn still_clock() -> impl Fn(&tokio::runtime::TaskMeta<'_>) + Send + Sync + 'static {
+fn still_clock() -> impl Fn() + Send + Sync + 'static {
     use std::sync::{Mutex, PoisonError};
 
     /// More steps than any run needs at one instant.
     const STEPS: u64 = 2_000_000;
     let seen = Mutex::new((tokio::time::Instant::now(), 0_u64));
-    move |_| {
+    move || {
         let now = tokio::time::Instant::now();
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = if seen.0 == now { (now, seen.1 + 1) } else { (now, 0) };

@@ -8,6 +8,7 @@ use ottla_mock::Mock;
 use ottla_mock::history::{FinalLog, Place};
 use tokio::sync::watch;
 
+use crate::mortal::{MortalPipes, Mortality};
 use crate::pipes::Pipes;
 use crate::recorder::Recorder;
 
@@ -20,6 +21,7 @@ pub struct World {
     pub(crate) mock: Mock,
     pub(crate) recorder: Recorder,
     pub(crate) topics: Arc<[Arc<str>]>,
+    pub(crate) replication: i16,
     pub(crate) calm: watch::Receiver<bool>,
 }
 
@@ -29,13 +31,18 @@ impl World {
     /// # Errors
     /// None that a run's code can cause.
     pub fn client(&self) -> Result<Client, Error> {
-        let options = ClientOptions::new()
-            .request_timeout(Duration::from_secs(2))
-            .default_api_timeout(Duration::from_secs(20))
-            .metadata_max_age(Duration::from_secs(20))
-            .connection_setup_timeout(Duration::from_secs(2))
-            .connection_setup_timeout_max(Duration::from_secs(4));
-        self.client_with(options)
+        self.client_with(options())
+    }
+
+    /// A client as [`World::client`] has it, and what kills it: what `kill -9` of a process is for the cluster, and what
+    /// code that is dropped after that can't mend by saying goodbye.
+    ///
+    /// # Errors
+    /// None that a run's code can cause.
+    pub fn mortal_client(&self) -> Result<(Client, Mortality), Error> {
+        let (pipes, mortality) = MortalPipes::new(Pipes::to(&self.mock));
+        let options = options().bootstrap_servers(self.mock.bootstrap_servers());
+        Ok((Client::with_dialer(options, Arc::new(pipes))?, mortality))
     }
 
     /// A client of the cluster with other options than those of [`World::client`]. Its bootstrap servers are the cluster's.
@@ -117,4 +124,13 @@ impl World {
         let log = cluster.log(&place.topic, place.partition)?;
         Some(FinalLog::of(log).map_err(|error| format!("{place}: {error}")))
     }
+}
+
+fn options() -> ClientOptions {
+    ClientOptions::new()
+        .request_timeout(Duration::from_secs(2))
+        .default_api_timeout(Duration::from_secs(20))
+        .metadata_max_age(Duration::from_secs(20))
+        .connection_setup_timeout(Duration::from_secs(2))
+        .connection_setup_timeout_max(Duration::from_secs(4))
 }

@@ -25,7 +25,7 @@ pub(crate) const TRANSACTIONS_TOPIC: &str = "__transaction_state";
 
 impl Cluster {
     /// The broker that coordinates a group; `None` while nobody leads its partition.
-    pub(crate) fn group_coordinator(&mut self, group: &str) -> Option<i32> {
+    pub fn group_coordinator(&mut self, group: &str) -> Option<i32> {
         let (topic, partition) = self.group_partition(group);
         self.leader(topic, partition)
     }

@@ -260,6 +260,11 @@ impl Cluster {
         self.groups.member_ids(group)
     }
 
+    /// The offset that a group has committed.
+    pub fn committed_offset(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
+        self.groups.committed_offset(group, topic, partition)
+    }
+
     /// Fences the producer of a transactional id, as another one with the same id would; `false` where the id is unknown.
     pub fn fence_producer(&mut self, now: Instant, transactional_id: &str) -> bool {
         let fenced = self.transactions.fence(now, transactional_id);

@@ -100,6 +100,11 @@ impl Groups {
         self.offsets.complete(producer_id, producer_epoch, commit);
     }
 
+    /// The offset that a group has committed.
+    pub(crate) fn committed_offset(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
+        self.offsets.get(group, topic, partition).map(|committed| committed.offset)
+    }
+
     /// What an OffsetFetch asks of one group; its error is in the answer.
     pub(crate) fn handle_offset_fetch(
         &mut self,

@@ -114,6 +114,18 @@ pub enum Event {
         /// The generation.
         generation: i32,
     },
+    /// A consumer has taken the place of another, whose name it has (`group.instance.id`); that one may not know it yet.
+    Succeeds {
+        /// The consumer.
+        consumer: ConsumerId,
+        /// Whose place it has.
+        before: ConsumerId,
+    },
+    /// A consumer has not polled for longer than `max.poll.interval.ms`: what it had, it has no more.
+    Overslept {
+        /// The consumer.
+        consumer: ConsumerId,
+    },
     /// A consumer begins to close.
     Closing {
         /// The consumer.
@@ -164,7 +176,7 @@ pub enum Event {
         /// Whether it is committed.
         done: bool,
     },
-    /// What the coordinator holds at the end of a run.
+    /// What the coordinator holds: at the end of a run, and meanwhile wherever it was looked at.
     Stored {
         /// The group.
         group: Arc<str>,
@@ -211,6 +223,12 @@ pub enum Event {
     Careless {
         /// The producer.
         producer: u32,
+    },
+    /// A partition's log is gone, and another one is there or will be: its topic is deleted, or made anew. What was sent
+    /// before may be in either of them, or in none.
+    Recreated {
+        /// The partition.
+        place: Place,
     },
     /// A partition's leader goes, and with it what nobody else has of the partition.
     Endangered {
@@ -273,6 +291,7 @@ impl Event {
             | Event::HandedOut { place, .. }
             | Event::Sought { place, .. }
             | Event::Endangered { place }
+            | Event::Recreated { place }
             | Event::CommitAsked { place, .. }
             | Event::CommitAnswered { place, .. }
             | Event::Stored { place, .. } => Some(place),
@@ -297,6 +316,8 @@ impl Event {
             | Event::Revoked { consumer, .. }
             | Event::Lost { consumer, .. }
             | Event::Generation { consumer, .. }
+            | Event::Succeeds { consumer, .. }
+            | Event::Overslept { consumer }
             | Event::Closing { consumer }
             | Event::Gone { consumer }
             | Event::HandedOut { consumer, .. }
@@ -365,6 +386,8 @@ impl fmt::Display for Event {
             Event::Generation { consumer, generation } => {
                 write!(f, "{consumer} is in generation {generation}")
             }
+            Event::Succeeds { consumer, before } => write!(f, "{consumer} takes the place of {before}"),
+            Event::Overslept { consumer } => write!(f, "{consumer} has not polled for too long"),
             Event::Closing { consumer } => write!(f, "{consumer} closes"),
             Event::Gone { consumer } => write!(f, "{consumer} is gone"),
             Event::HandedOut { consumer, place, offset, record } => {
@@ -392,6 +415,7 @@ impl fmt::Display for Event {
             Event::Derived { record, from, group } => write!(f, "{record} made from {from} for {group}"),
             Event::Fenced { producer } => write!(f, "producer {producer} fenced"),
             Event::Careless { producer } => write!(f, "producer {producer} is content with acks=1"),
+            Event::Recreated { place } => write!(f, "-- {place} is another one from here on"),
             Event::Endangered { place } => write!(f, "-- {place} loses its leader"),
             Event::Disturbed { what } => write!(f, "-- {what}"),
             Event::Calmed => f.write_str("-- calm"),

@@ -15,10 +15,14 @@ pub(super) struct Index<'a> {
     pub(super) readers: BTreeMap<ConsumerId, Reader<'a>>,
     pub(super) tenures: Vec<Tenure<'a>>,
     by_owner: BTreeMap<(ConsumerId, &'a Place), Vec<usize>>,
+    /// Who had the name first of those who took it over.
+    firsts: BTreeMap<ConsumerId, ConsumerId>,
     pub(super) transactions: BTreeMap<TransactionId, Transaction>,
     /// When producers were fenced.
     pub(super) fenced: BTreeMap<u32, usize>,
     careless: BTreeSet<u32>,
+    /// When each partition's log was replaced last.
+    recreated: BTreeMap<&'a Place, usize>,
     /// When each partition lost its leader last.
     endangered: BTreeMap<&'a Place, usize>,
 }
@@ -76,9 +80,11 @@ impl<'a> Index<'a> {
             readers: BTreeMap::new(),
             tenures: Vec::new(),
             by_owner: BTreeMap::new(),
+            firsts: BTreeMap::new(),
             transactions: BTreeMap::new(),
             fenced: BTreeMap::new(),
             careless: BTreeSet::new(),
+            recreated: BTreeMap::new(),
             endangered: BTreeMap::new(),
         };
         for (at, entry) in history.entries.iter().enumerate() {
@@ -124,7 +130,13 @@ impl<'a> Index<'a> {
                     .filter(|tenure| tenure.place == place)
                     .for_each(|tenure| tenure.until = Some(at));
             }
-            Event::Gone { consumer } => self.open(*consumer).for_each(|tenure| tenure.until = Some(at)),
+            Event::Succeeds { consumer, before } => {
+                let first = self.firsts.get(before).copied().unwrap_or(*before);
+                self.firsts.insert(*consumer, first);
+            }
+            Event::Gone { consumer } | Event::Overslept { consumer } => {
+                self.open(*consumer).for_each(|tenure| tenure.until = Some(at))
+            }
             Event::Generation { consumer, generation } => self.open(*consumer).for_each(|tenure| {
                 tenure.generations.insert(*generation);
             }),
@@ -142,6 +154,9 @@ impl<'a> Index<'a> {
             }
             Event::Careless { producer } => {
                 self.careless.insert(*producer);
+            }
+            Event::Recreated { place } => {
+                self.recreated.insert(place, at);
             }
             Event::Endangered { place } => {
                 self.endangered.insert(place, at);
@@ -180,6 +195,22 @@ impl<'a> Index<'a> {
     pub(super) fn tenure_at(&self, consumer: ConsumerId, place: &Place, at: usize) -> Option<usize> {
         let theirs = self.by_owner.get(&(consumer, place))?;
         theirs.iter().copied().rev().find(|tenure| self.tenures[*tenure].covers(at))
+    }
+
+    /// Whether a partition's log was replaced, so that offsets mean one thing and then another.
+    pub(super) fn is_recreated(&self, place: &Place) -> bool {
+        self.recreated.contains_key(place)
+    }
+
+    /// Whether a partition's log was replaced after an entry.
+    pub(super) fn is_replaced(&self, place: &Place, since: usize) -> bool {
+        self.recreated.get(place).is_some_and(|at| *at > since)
+    }
+
+    /// Whether two consumers have one name (`group.instance.id`).
+    pub(super) fn are_namesakes(&self, one: ConsumerId, other: ConsumerId) -> bool {
+        let first = |consumer| self.firsts.get(&consumer).copied().unwrap_or(consumer);
+        first(one) == first(other)
     }
 
     /// Those who share what the consumer reads.

@@ -330,3 +330,90 @@ fn of_several_commits_of_an_offset_any_may_be_the_one_that_an_answer_is_for() {
     assert!(!judged(&[true]));
     assert!(judged(&[true, true]), "one of them was another's");
 }
+
+/// A group of two with one partition of two records, which the first member had and committed; and what happens then.
+fn after_a_commit(events: &[Event]) -> Vec<Rule> {
+    let mut history = History::new();
+    let mut note = |event| history.note(Duration::from_secs(1), event);
+    let place = Place::new("t", 0);
+    for (record, offset) in [(id(0), 0), (id(1), 1)] {
+        note(Event::Sent { record, place: place.clone(), transaction: None });
+        note(Event::Acknowledged { record, offset: Some(offset) });
+    }
+    for consumer in [ConsumerId(1), ConsumerId(2)] {
+        let (group, topics): (std::sync::Arc<str>, _) = ("g".into(), vec!["t".into()]);
+        note(Event::Opened { consumer, group: Some(group), topics, committed_only: false });
+    }
+    let consumer = ConsumerId(1);
+    note(Event::Assigned { consumer, place: place.clone() });
+    note(Event::Generation { consumer, generation: 1 });
+    for (record, offset) in [(id(0), 0), (id(1), 1)] {
+        note(Event::HandedOut { consumer, place: place.clone(), offset, record });
+    }
+    note(Event::CommitAsked { consumer, place: place.clone(), offset: 2 });
+    note(Event::CommitAnswered { consumer, place: place.clone(), offset: 2, done: true });
+    events.iter().cloned().for_each(note);
+    history.keep(place, FinalLog::new([Logged::plain(0, id(0)), Logged::plain(1, id(1))]));
+    rules(&history)
+}
+
+#[test]
+fn who_overslept_hands_nothing_out_before_it_has_the_partition_again() {
+    let (consumer, place) = (ConsumerId(1), Place::new("t", 0));
+    let again = Event::HandedOut { consumer, place: place.clone(), offset: 1, record: id(1) };
+    let got = Event::Assigned { consumer, place: place.clone() };
+    let sought = Event::Sought { consumer, place, offset: 1 };
+    let overslept = Event::Overslept { consumer };
+    assert_eq!(after_a_commit(&[sought.clone(), again.clone()]), []);
+    assert_eq!(after_a_commit(&[overslept.clone(), again.clone()]), [Rule::Unowned]);
+    assert_eq!(after_a_commit(&[sought, overslept, got, again]), []);
+}
+
+#[test]
+fn members_of_one_name_may_share_a_generation() {
+    let (before, consumer, place) = (ConsumerId(1), ConsumerId(2), Place::new("t", 0));
+    let got = [Event::Assigned { consumer, place }, Event::Generation { consumer, generation: 1 }];
+    assert_eq!(after_a_commit(&got), [Rule::TwoOwners]);
+    assert_eq!(after_a_commit(&[&[Event::Succeeds { consumer, before }], &got[..]].concat()), []);
+}
+
+#[test]
+fn a_groups_offset_goes_back_only_where_a_member_does() {
+    let (consumer, place) = (ConsumerId(1), Place::new("t", 0));
+    let stored = |offset| Event::Stored { group: "g".into(), place: place.clone(), offset };
+    assert_eq!(after_a_commit(&[stored(2)]), []);
+    assert_eq!(after_a_commit(&[stored(1), stored(2)]), [Rule::CommitLost]);
+    assert_eq!(after_a_commit(&[Event::Sought { consumer, place: place.clone(), offset: 0 }, stored(1)]), []);
+}
+
+#[test]
+fn of_a_log_that_was_replaced_the_new_one_counts() {
+    let place = Place::new("t", 0);
+    let judged = |sent_before: bool, handed: &[(i64, u64)]| {
+        let mut history = History::new();
+        let mut note = |event| history.note(Duration::from_secs(1), event);
+        let topics = vec!["t".into()];
+        note(Event::Opened { consumer: READER, group: None, topics, committed_only: false });
+        note(Event::Assigned { consumer: READER, place: place.clone() });
+        let sent = |sequence| Event::Sent { record: id(sequence), place: place.clone(), transaction: None };
+        let told = |sequence, offset| Event::Acknowledged { record: id(sequence), offset: Some(offset) };
+        let recreated = Event::Recreated { place: place.clone() };
+        match sent_before {
+            true => [sent(0), told(0, 4), recreated].into_iter().for_each(&mut note),
+            false => [recreated, sent(0), told(0, 4)].into_iter().for_each(&mut note),
+        }
+        [sent(1), told(1, 0)].into_iter().for_each(&mut note);
+        for (offset, sequence) in handed {
+            let (offset, record) = (*offset, id(*sequence));
+            note(Event::HandedOut { consumer: READER, place: place.clone(), offset, record });
+        }
+        note(Event::Finished);
+        history.keep(place.clone(), FinalLog::new([Logged::plain(0, id(1))]));
+        rules(&history)
+    };
+    assert_eq!(judged(true, &[(4, 0), (0, 1)]), []);
+    assert_eq!(judged(true, &[(4, 0)]), [Rule::Undelivered]);
+    assert_eq!(judged(true, &[(0, 1), (0, 1)]), [Rule::ReadTwice]);
+    assert_eq!(judged(false, &[(0, 1)]), [Rule::Lost]);
+    assert_eq!(judged(true, &[(4, 0), (7, 1), (0, 1)]), [Rule::Altered]);
+}

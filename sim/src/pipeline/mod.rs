@@ -27,6 +27,9 @@ use producer::{Failure, Identity, TransactionalProducer};
 mod ask;
 mod producer;
 
+/// The longest time for which a pipeline keeps its offsets and the transaction's end apart for no reason.
+const LULL: Duration = Duration::from_secs(4);
+
 /// All lives of one pipeline.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -246,6 +249,9 @@ impl Living {
             return Err(self.give_up(work, transaction, failure).await);
         }
         self.pause(work).await?;
+        if work.rng.f64() < self.plan.dawdles {
+            tokio::time::sleep(LULL.mul_f64(work.rng.f64())).await;
+        }
         recorder.note(Event::Ending { transaction, commit: true });
         let committed = work.producer.end(true).await;
         recorder.note(Event::Ended { transaction, committed: committed.is_ok().then_some(true) });

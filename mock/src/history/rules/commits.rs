@@ -16,6 +16,10 @@ pub(super) fn asked<'a>(
 ) {
     let committed_only = index.committed_only(consumer);
     progress.commit_asked(at, consumer, place, offset);
+    // The consumer may not know yet whose offset it is.
+    if index.is_recreated(place) {
+        return;
+    }
     let by = consumer.to_string();
     not_ahead(index, progress, index.circle(consumer), committed_only, (at, &by, place, offset), findings);
     if let Some(tenure) = index.tenure_at(consumer, place, at)
@@ -37,7 +41,7 @@ pub(super) fn done<'a>(
     findings: &mut Findings<'_>,
 ) {
     let circle = index.circle(consumer);
-    progress.committed.entry((circle, place)).or_default().push((at, offset));
+    progress.told(at, circle, place, offset, asked);
     let owner_by_then = |asked: usize| {
         let own = index.tenure_at(consumer, place, asked).map(|tenure| &index.tenures[tenure])?;
         index.tenures.iter().find(|other| {
@@ -72,6 +76,9 @@ pub(super) fn stored<'a>(
     findings: &mut Findings<'_>,
 ) {
     let circle = Circle::Group(group);
+    if index.is_recreated(place) {
+        return;
+    }
     let members = || index.readers.values().filter(|reader| reader.circle == circle);
     let committed_only = members().any(|reader| reader.committed_only);
     not_ahead(index, progress, circle, committed_only, (at, group, place, offset), findings);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::event::{Event, Place, RecordId};
 use super::super::index::Index;
-use super::super::log::FinalLog;
+use super::super::log::{FinalLog, Logged};
 use super::super::violation::{Findings, Rule, Subject};
 
 pub(super) fn check(index: &Index<'_>, findings: &mut Findings<'_>) {
@@ -23,6 +23,7 @@ fn present(index: &Index<'_>, findings: &mut Findings<'_>) {
         for &at in &course.outcomes {
             let Event::Acknowledged { offset, .. } = index.entries()[at].event else { continue };
             let is_gone = offset.is_some_and(|offset| offset < log.start_offset);
+            let is_gone = is_gone || index.is_replaced(place, sent);
             if is_gone || index.may_be_lost(record.producer, place, sent) {
                 continue;
             }
@@ -84,7 +85,13 @@ fn once_and_as_told(index: &Index<'_>, findings: &mut Findings<'_>) {
 /// A producer's records are in a log in the order of sending.
 fn in_order(index: &Index<'_>, place: &Place, log: &FinalLog, findings: &mut Findings<'_>) {
     let mut last: BTreeMap<u32, (RecordId, i64)> = BTreeMap::new();
-    for logged in log.records.iter().filter(|logged| !index.is_careless(logged.record.producer)) {
+    // A new log takes what was under way to the old one as it comes: it knows of nothing that should be before it.
+    let is_stray = |record: RecordId| {
+        let sent = index.records.get(&record).and_then(|course| course.sent);
+        sent.is_some_and(|(sent, _)| index.is_replaced(place, sent))
+    };
+    let ordered = |logged: &&Logged| !index.is_careless(logged.record.producer) && !is_stray(logged.record);
+    for logged in log.records.iter().filter(ordered) {
         let record = logged.record;
         if let Some((before, offset)) = last.insert(record.producer, (record, logged.offset))
             && before.sequence > record.sequence

@@ -33,6 +33,9 @@ pub(super) fn check(history: &History, limits: &Limits) -> Vec<Violation> {
                     &mut findings,
                 );
             }
+            Event::Sought { consumer, place, offset } => {
+                progress.sought(at, index.circle(*consumer), place, *offset);
+            }
             Event::CommitAsked { consumer, place, offset } => {
                 commits::asked(&index, &mut progress, (at, *consumer, place, *offset), &mut findings);
             }

@@ -18,6 +18,8 @@ pub(super) fn check(index: &Index<'_>, limits: &Limits, findings: &mut Findings<
                 && older.consumer != newer.consumer
                 && older.covers(newer.from)
                 && index.circle(older.consumer) == circle
+                // One has the other's place in the same generation, and the other is told when it asks for something.
+                && !index.are_namesakes(older.consumer, newer.consumer)
         });
         for older in together {
             let shared = older.generations.intersection(&newer.generations).next();

@@ -15,6 +15,8 @@ pub(super) struct Progress<'a> {
     pub(super) last_commit: BTreeMap<usize, i64>,
     /// What each group was told that it committed: the furthest offset, and when that was told.
     pub(super) committed: BTreeMap<(Circle<'a>, &'a Place), Vec<(usize, i64)>>,
+    /// When each group went back last, and where to.
+    sought: BTreeMap<(Circle<'a>, &'a Place), (usize, i64)>,
     /// Commits of the same offset that were asked for and may not have been answered.
     outstanding: BTreeMap<(ConsumerId, &'a Place, i64), Outstanding>,
 }
@@ -41,6 +43,32 @@ pub(super) struct Seen {
 impl<'a> Progress<'a> {
     pub(super) fn seen(&mut self, circle: Circle<'a>, place: &'a Place) -> &mut Seen {
         self.seen.entry((circle, place)).or_default()
+    }
+
+    /// A member goes back by its own will, and commits may go back with it.
+    pub(super) fn sought(&mut self, at: usize, circle: Circle<'a>, place: &'a Place, offset: i64) {
+        self.sought.insert((circle, place), (at, offset));
+        if let Some(told) = self.committed.get_mut(&(circle, place)) {
+            told.retain(|(_, committed)| *committed <= offset);
+        }
+    }
+
+    /// A group was told that it committed what it had asked for at one of these times.
+    pub(super) fn told(
+        &mut self,
+        at: usize,
+        circle: Circle<'a>,
+        place: &'a Place,
+        offset: i64,
+        asked: &[usize],
+    ) {
+        let is_undone = self
+            .sought
+            .get(&(circle, place))
+            .is_some_and(|(sought, to)| offset > *to && asked.iter().any(|asked| asked < sought));
+        if !is_undone {
+            self.committed.entry((circle, place)).or_default().push((at, offset));
+        }
     }
 
     /// A commit was asked for.

@@ -15,6 +15,10 @@ pub(super) fn handed_out<'a>(
 ) {
     let subject = || Subject::place(place).and_record(record);
     let log = index.log(place);
+    if index.is_recreated(place) {
+        handed_out_anew(index, progress, (at, consumer, place, offset, record), findings);
+        return;
+    }
     if let Some(log) = log.filter(|log| offset >= log.start_offset)
         && log.at(offset).map(|logged| logged.record) != Some(record)
     {
@@ -81,6 +85,36 @@ pub(super) fn handed_out<'a>(
     seen.handed.entry(offset).or_insert(at);
 }
 
+/// A record of a partition whose log was replaced. Offsets that were committed before may leave out some of what is new, so
+/// that only this is sure: whoever hands something out has the partition, and what is new comes as it is in the new log.
+fn handed_out_anew<'a>(
+    index: &Index<'a>,
+    progress: &mut Progress<'a>,
+    (at, consumer, place, offset, record): (usize, ConsumerId, &'a Place, i64, RecordId),
+    findings: &mut Findings<'_>,
+) {
+    let subject = || Subject::place(place).and_record(record);
+    let Some(tenure) = index.tenure_at(consumer, place, at) else {
+        let what =
+            format!("{consumer} handed out {record} at {place} offset {offset} without having the partition");
+        findings.add(Rule::Unowned, at, &subject(), what);
+        return;
+    };
+    let is_there =
+        index.log(place).and_then(|log| log.at(offset)).is_some_and(|logged| logged.record == record);
+    let sent = index.records.get(&record).and_then(|course| course.sent);
+    if is_there {
+        if let Some(before) = progress.last_read.insert(tenure, offset).filter(|before| *before >= offset) {
+            let what = format!("{consumer} handed out offset {offset} of {place} after offset {before}");
+            findings.add(Rule::ReadTwice, at, &subject(), what);
+        }
+        progress.seen(index.circle(consumer), place).handed.entry(offset).or_insert(at);
+    } else if !sent.is_some_and(|(sent, _)| index.is_replaced(place, sent)) {
+        let what = format!("{consumer} handed out {record} at {place} offset {offset}, where it is not");
+        findings.add(Rule::Altered, at, &subject(), what);
+    }
+}
+
 /// Everything was handed out to everybody, and in time.
 pub(super) fn finish<'a>(
     index: &Index<'a>,
@@ -105,6 +139,20 @@ pub(super) fn finish<'a>(
                 continue;
             }
             let seen = progress.seen(circle, place);
+            if index.is_recreated(place) {
+                // Reading goes on, wherever it began.
+                let last =
+                    log.last_visible(committed_only).filter(|last| !seen.handed.contains_key(&last.offset));
+                if let Some(last) = last {
+                    let what = format!(
+                        "{} at {place} offset {}, the last of the new log, was never handed to {name}",
+                        last.record, last.offset
+                    );
+                    let subject = Subject::place(place).and_record(last.record);
+                    findings.add(Rule::Undelivered, finish, &subject, what);
+                }
+                continue;
+            }
             while let Some(missing) = seen.missing_below(log.end_offset, log, committed_only) {
                 let what = format!(
                     "{} at {place} offset {} was never handed to {name}",
