@@ -8,6 +8,7 @@
 //! Guarantees: the records of a partition come in order, none twice and none left out, however often a `poll` is dropped;
 //! a commit never names what was not handed out; no record of a partition comes after its revocation.
 
+pub use batch::{RecordBatch, RecordRef};
 pub use commit::OffsetAndMetadata;
 pub use consumer::{Consumer, RecordStream};
 pub use listener::{ListenerFuture, RebalanceCallbacks, RebalanceContext, RebalanceListener};
@@ -17,6 +18,7 @@ pub use record::{Header, HeaderIter, Headers, Record, Records, TimestampType};
 pub use subscription::Start;
 
 pub mod assignor;
+mod batch;
 mod commit;
 mod consumer;
 mod fetch;
@@ -32,5 +34,5 @@ mod subscription;
 pub mod conformance {
     pub use ottla_protocol::messages::fetch::AbortedTransaction;
 
-    pub use crate::fetch::completed::{CompletedFetch, FetchedRecord};
+    pub use crate::fetch::completed::CompletedFetch;
 }

@@ -33,7 +33,7 @@ use crate::group::{Group, GroupConfig};
 use crate::listener::RebalanceListener;
 use crate::options::{ConsumerOptions, ConsumerValues};
 use commits::AutoCommit;
-use driver::Runtime;
+use driver::{Pace, Runtime};
 use rebalance::Step;
 
 pub use poll::RecordStream;
@@ -61,6 +61,8 @@ pub struct Consumer {
     /// What is being read.
     reading: Option<Reading>,
     auto_commit: Option<AutoCommit>,
+    /// When `next` has to look after more than records.
+    pace: Pace,
     /// When the group was last told that the application polls.
     polled: Option<Instant>,
 }
@@ -113,6 +115,7 @@ impl Consumer {
             step: None,
             reading: None,
             auto_commit,
+            pace: Pace::default(),
             polled: None,
         })
     }

@@ -145,18 +145,23 @@ fn start_jobs(
     let now = now();
     let (outlook, lookups, committed, next_lookup) = {
         let mut state = context.shared.state();
+        state.plan.observe(cluster);
         let mut outlook = state.outlook(now, &**cluster);
         outlook.ready.iter().for_each(|node| state.plan.begin(*node));
         state.plan.retain(now, &**cluster);
-        let lookups = state.begin_lookups(now, &**cluster);
-        let committed = state.begin_committed(now);
+        // Both look at every partition.
+        let (lookups, committed) = match state.plan.has_unpositioned() {
+            true => (state.begin_lookups(now, &**cluster), state.begin_committed(now)),
+            false => (Vec::new(), Vec::new()),
+        };
         if let Source::Group(topics) = &state.subscription.source
             && cluster.nodes().next().is_none()
         {
             // Nothing is assigned as long as no broker is found; somebody has to say why that takes so long.
             outlook.leaderless.extend(topics.first().cloned());
         }
-        (outlook, lookups, committed, state.next_lookup(now))
+        let next_lookup = state.plan.has_unpositioned().then(|| state.next_lookup(now)).flatten();
+        (outlook, lookups, committed, next_lookup)
     };
     for node in outlook.ready {
         let context = context.clone();
@@ -229,7 +234,9 @@ async fn ask(context: &Context, node: NodeId) -> Result<Option<FetchResponse>, E
         let (now, cluster) = (now(), client.cluster());
         let mut state = shared.state();
         let FetchState { plan, subscription, buffer, .. } = &mut *state;
-        let with_ids = newest > LAST_VERSION_WITH_NAMES && plan.has_ids(node, now, subscription, &*cluster);
+        plan.observe(&cluster);
+        let with_ids =
+            newest > LAST_VERSION_WITH_NAMES && plan.has_ids(node, now, subscription, buffer, &*cluster);
         let version = if with_ids { newest } else { with_names? };
         let Some(planned) = plan.request(node, with_ids, now, subscription, buffer, &*cluster) else {
             return Ok(None);

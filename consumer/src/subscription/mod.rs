@@ -41,6 +41,10 @@ pub(crate) struct Subscription {
     pub(crate) source: Source,
     partitions: BTreeMap<TopicPartition, Assigned>,
     generations: u64,
+    /// Partitions that were changed since the plan last looked.
+    touched: Vec<TopicPartition>,
+    /// Any may have been.
+    all_touched: bool,
 }
 
 impl Subscription {
@@ -52,6 +56,7 @@ impl Subscription {
             return false;
         }
         let generation = self.next_generation();
+        self.touched.push(partition.clone());
         self.partitions.insert(partition, Assigned::new(generation, Phase::of(start), held));
         true
     }
@@ -61,12 +66,14 @@ impl Subscription {
         for partition in partitions {
             if let Some(assigned) = self.partitions.get_mut(partition) {
                 assigned.held = false;
+                self.touched.push(partition.clone());
             }
         }
     }
 
     /// Drops a partition. True if it was there.
     pub(crate) fn remove(&mut self, partition: &TopicPartition) -> bool {
+        self.touched.push(partition.clone());
         self.partitions.remove(partition).is_some()
     }
 
@@ -74,6 +81,7 @@ impl Subscription {
     pub(crate) fn seek(&mut self, partition: &TopicPartition, to: Start) -> bool {
         let generation = self.next_generation();
         let Some(assigned) = self.partitions.get_mut(partition) else { return false };
+        self.touched.push(partition.clone());
         let Assigned { paused, held, .. } = *assigned;
         *assigned = Assigned { paused, ..Assigned::new(generation, Phase::of(to), held) };
         true
@@ -84,6 +92,7 @@ impl Subscription {
         match self.partitions.get_mut(partition) {
             Some(assigned) => {
                 assigned.paused = paused;
+                self.touched.push(partition.clone());
                 true
             }
             None => false,
@@ -98,12 +107,18 @@ impl Subscription {
         offset: i64,
         leader_epoch: i32,
     ) {
-        if let Some(fetching) = self.current_mut(partition, generation).and_then(Assigned::fetching_mut)
+        // The plan is only concerned by what is fetched next.
+        let assigned =
+            self.partitions.get_mut(partition).filter(|assigned| assigned.generation == generation);
+        if let Some(fetching) = assigned.and_then(Assigned::fetching_mut)
             && offset > fetching.position.offset
         {
             fetching.position =
                 Position { offset, leader_epoch: (leader_epoch >= 0).then_some(leader_epoch) };
-            fetching.fetch_offset = fetching.fetch_offset.max(offset);
+            if fetching.fetch_offset < offset {
+                fetching.fetch_offset = offset;
+                self.touched.push(partition.clone());
+            }
         }
     }
 
@@ -123,6 +138,7 @@ impl Subscription {
     pub(crate) fn reset(&mut self, partition: &TopicPartition, to: ResetTo) {
         let generation = self.next_generation();
         if let Some(assigned) = self.partitions.get_mut(partition) {
+            self.touched.push(partition.clone());
             assigned.generation = generation;
             assigned.phase = Phase::AwaitingReset(to);
             assigned.looking_up = false;
@@ -148,7 +164,17 @@ impl Subscription {
         partition: &TopicPartition,
         generation: Generation,
     ) -> Option<&mut Assigned> {
-        self.partitions.get_mut(partition).filter(|assigned| assigned.generation == generation)
+        let assigned =
+            self.partitions.get_mut(partition).filter(|assigned| assigned.generation == generation);
+        if assigned.is_some() {
+            self.touched.push(partition.clone());
+        }
+        assigned
+    }
+
+    /// The partitions that may have changed since this was last asked, and whether any may have.
+    pub(crate) fn take_touched(&mut self) -> (bool, Vec<TopicPartition>) {
+        (std::mem::take(&mut self.all_touched), std::mem::take(&mut self.touched))
     }
 
     /// The partition.
@@ -163,6 +189,7 @@ impl Subscription {
 
     /// All partitions, to change what does not change which they are.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&TopicPartition, &mut Assigned)> {
+        self.all_touched = true;
         self.partitions.iter_mut()
     }
 
