@@ -36,7 +36,7 @@ func main() {
 func parse() settings {
 	var s settings
 	flag.String("peer", "franz-go", "ignored")
-	flag.StringVar(&s.mode, "mode", "produce", "produce or produce-await")
+	flag.StringVar(&s.mode, "mode", "produce", "produce, produce-await, consume or latency")
 	flag.Int64Var(&s.records, "records", 1_000_000, "records to measure")
 	flag.Int64Var(&s.warmup, "warmup", -1, "records before; a tenth by default")
 	flag.IntVar(&s.size, "size", 100, "bytes of a value")
@@ -51,13 +51,14 @@ func parse() settings {
 	flag.IntVar(&s.lingerMs, "linger-ms", -1, "5, or 0 for produce-await")
 	flag.IntVar(&s.batchBytes, "batch-bytes", 1<<20, "bytes of a batch")
 	flag.IntVar(&s.bufBytes, "buffer-bytes", 64<<20, "bytes buffered")
+	flag.Int("active", 0, "ignored")
 	flag.Parse()
 	if s.warmup < 0 {
 		s.warmup = min(s.records/10, 1_000_000)
 	}
 	if s.lingerMs < 0 {
 		s.lingerMs = 5
-		if s.mode == "produce-await" {
+		if s.mode == "produce-await" || s.mode == "latency" {
 			s.lingerMs = 0
 		}
 	}
@@ -116,6 +117,34 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	switch s.mode {
+	case "latency":
+		latencies, elapsed, user, system, err := bounce(&s, s.warmup, s.records)
+		if err != nil {
+			return err
+		}
+		return report(&s, load, s.warmup, s.records, elapsed, user, system, latencies, "defaults, no linger, PollFetches, "+runtime.Version())
+	case "consume":
+		client, err := reader(&s)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		warmup, err := read(client, &s, s.warmup)
+		if err != nil {
+			return err
+		}
+		user, system := processorTime()
+		began := time.Now()
+		records, err := read(client, &s, s.records)
+		if err != nil {
+			return err
+		}
+		elapsed := time.Since(began).Seconds()
+		userAfter, systemAfter := processorTime()
+		return report(&s, load, warmup, records, elapsed, userAfter-user, systemAfter-system, nil,
+			"defaults, no group, PollFetches, "+runtime.Version())
+	}
 	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return err
@@ -137,11 +166,15 @@ func run() error {
 	}
 	elapsed := time.Since(began).Seconds()
 	userAfter, systemAfter := processorTime()
-	user, system = userAfter-user, systemAfter-system
+	return report(&s, load, s.warmup, s.records, elapsed, userAfter-user, systemAfter-system, latencies,
+		text+", "+runtime.Version())
+}
 
-	records := float64(s.records)
+// report prints the line of JSON.
+func report(s *settings, load *load, warmup, count int64, elapsed, user, system float64, latencies []time.Duration, text string) error {
+	records := float64(count)
 	line := map[string]any{
-		"peer": "franz-go", "mode": s.mode, "records": s.records, "warmup": s.warmup, "size": s.size, "key": s.key,
+		"peer": "franz-go", "mode": s.mode, "records": count, "warmup": warmup, "size": s.size, "key": s.key,
 		"compression": s.compression, "acks": s.acks, "partitions": s.partitions, "tasks": s.tasks, "spread": s.spread,
 		"seconds": elapsed, "records_per_s": records / elapsed,
 		"mb_per_s":           records * float64(load.bytesEach) / 1e6 / elapsed,
@@ -149,7 +182,7 @@ func run() error {
 		"user_s_per_million": user / records * 1e6,
 		"sys_s_per_million":  system / records * 1e6,
 		"peak_rss_mb":        peakRSS(),
-		"settings":           text + ", " + runtime.Version(),
+		"settings":           text,
 	}
 	if len(latencies) > 0 {
 		slices.Sort(latencies)

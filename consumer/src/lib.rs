@@ -14,6 +14,7 @@
 //! reset, *debug* for requests (spans `fetch`, `commit` and `rebalance`) and what brokers refuse.
 
 pub use ack::Acknowledger;
+pub use batch::{RecordBatch, RecordRef};
 pub use commit::OffsetAndMetadata;
 pub use consumer::{Consumer, PartitionStreams, PendingCommit, RecordStream, RunError};
 pub use listener::{ListenerFuture, RebalanceCallbacks, RebalanceContext, RebalanceListener};
@@ -33,6 +34,7 @@ pub use typed::{BadRecord, Decoder, Part, TypedConsumer, TypedRecord, TypedStrea
 
 mod ack;
 pub mod assignor;
+mod batch;
 mod commit;
 mod consumer;
 mod fetch;
@@ -55,5 +57,5 @@ mod typed;
 pub mod conformance {
     pub use ottla_protocol::messages::fetch::AbortedTransaction;
 
-    pub use crate::fetch::completed::{CompletedFetch, FetchedRecord};
+    pub use crate::fetch::completed::CompletedFetch;
 }

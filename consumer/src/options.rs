@@ -60,8 +60,9 @@ ottla_client::options! {
         /// A bound of one partition's part of an answer in bytes; a batch that is larger comes nevertheless. So much of
         /// each partition is fetched ahead, too.
         "max.partition.fetch.bytes" => max_partition_fetch_bytes: usize = 1 << 20, min 1, max i32::MAX as usize;
-        /// How many bytes are fetched ahead over all partitions, while the application is busy.
-        "queued.max.bytes" => queued_max_bytes: usize = 64 << 20, min 1;
+        /// A bound of the bytes that are fetched ahead over all partitions, those that are paused included: with so much of
+        /// them buffered, nothing more is asked for. A batch comes whole, whatever is left.
+        "queued.max.bytes" => queued_max_bytes: usize = 32 << 20, min 1;
         /// Whether records of transactions are seen before, or also without, their commit.
         "isolation.level" => isolation_level: IsolationLevel = IsolationLevel::ReadUncommitted;
         /// Whether the checksums of batches are compared.

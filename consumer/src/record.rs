@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_client::TopicPartition;
+use ottla_protocol::records::LocatedRecord;
 pub use ottla_protocol::records::{Header, HeaderIter, Headers, TimestampType};
-
-use crate::fetch::completed::FetchedRecord;
 
 /// A record of a partition.
 ///
@@ -18,91 +17,118 @@ use crate::fetch::completed::FetchedRecord;
 /// was decompressed to); copy what is kept for long.
 #[derive(Clone)]
 pub struct Record {
-    source: TopicPartition,
-    fetched: FetchedRecord,
+    block: Arc<Block>,
+    at: LocatedRecord,
+}
+
+/// What records of a batch share.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) source: TopicPartition,
+    /// The batch's records, or those of them that are in one decompressed piece.
+    pub(crate) bytes: Bytes,
+    pub(crate) timestamp_type: TimestampType,
+    /// Or -1.
+    pub(crate) leader_epoch: i32,
 }
 
 impl Record {
-    pub(crate) fn new(source: TopicPartition, fetched: FetchedRecord) -> Record {
-        Record { source, fetched }
+    #[inline]
+    pub(crate) fn new(block: Arc<Block>, at: LocatedRecord) -> Record {
+        Record { block, at }
     }
 
     /// The topic's name.
     pub fn topic(&self) -> &str {
-        &self.source.topic
+        &self.block.source.topic
     }
 
     /// The topic's name, shared.
     pub fn topic_name(&self) -> &Arc<str> {
-        &self.source.topic
+        &self.block.source.topic
     }
 
     /// The partition's index.
     pub fn partition(&self) -> i32 {
-        self.source.partition
+        self.block.source.partition
     }
 
     /// The partition.
     pub fn topic_partition(&self) -> &TopicPartition {
-        &self.source
+        &self.block.source
     }
 
     /// The offset in the partition.
+    #[inline]
     pub fn offset(&self) -> i64 {
-        self.fetched.record.offset()
+        self.at.offset
     }
 
     /// Milliseconds since 1970 by the clock that [`Record::timestamp_type`] names, or -1.
     pub fn timestamp(&self) -> i64 {
-        self.fetched.record.timestamp()
+        self.at.timestamp
     }
 
     /// Whose clock the timestamp is from.
     pub fn timestamp_type(&self) -> TimestampType {
-        self.fetched.timestamp_type
+        self.block.timestamp_type
     }
 
     /// The epoch of the leader that appended the record, where the broker tells.
     pub fn leader_epoch(&self) -> Option<i32> {
-        (self.fetched.leader_epoch >= 0).then_some(self.fetched.leader_epoch)
+        (self.block.leader_epoch >= 0).then_some(self.block.leader_epoch)
     }
 
     /// The key; `None` and empty are different things.
+    #[inline]
     pub fn key(&self) -> Option<&[u8]> {
-        self.fetched.record.key()
+        self.at.key(&self.block.bytes)
     }
 
     /// The value; `None` is a tombstone.
+    #[inline]
     pub fn value(&self) -> Option<&[u8]> {
-        self.fetched.record.value()
+        self.at.value(&self.block.bytes)
     }
 
     /// The key as a share of the buffer.
     pub fn key_bytes(&self) -> Option<Bytes> {
-        self.fetched.record.key_bytes()
+        self.key().map(|key| self.block.bytes.slice_ref(key))
     }
 
     /// The value as a share of the buffer.
     pub fn value_bytes(&self) -> Option<Bytes> {
-        self.fetched.record.value_bytes()
+        self.value().map(|value| self.block.bytes.slice_ref(value))
     }
 
     /// The headers, decoded as they are iterated.
     pub fn headers(&self) -> Headers<'_> {
-        self.fetched.record.headers()
+        self.at.headers(&self.block.bytes)
+    }
+
+    /// A share of the buffer for bytes that were borrowed from this record, a header's value for instance.
+    ///
+    /// # Panics
+    /// When `part` is not part of this record's batch.
+    pub fn slice_ref(&self, part: &[u8]) -> Bytes {
+        self.block.bytes.slice_ref(part)
+    }
+
+    fn source(&self) -> &TopicPartition {
+        &self.block.source
     }
 
     /// Bytes that the record takes in its batch before compression.
     pub fn size(&self) -> usize {
-        self.fetched.record.size()
+        self.at.size()
     }
 }
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")
-            .field("partition", &format_args!("{}", self.source))
-            .field("record", &self.fetched.record)
+            .field("partition", &format_args!("{}", self.block.source))
+            .field("record", &self.at.in_block(&self.block.bytes))
             .finish_non_exhaustive()
     }
 }
@@ -135,8 +161,8 @@ impl Records {
 
     /// The records as runs of the same partition.
     pub fn by_partition(&self) -> impl Iterator<Item = (&TopicPartition, &[Record])> {
-        let runs = self.records.chunk_by(|one, other| one.source == other.source);
-        runs.map(|run| (&run[0].source, run))
+        let runs = self.records.chunk_by(|one, other| one.source() == other.source());
+        runs.map(|run| (run[0].source(), run))
     }
 
     /// The records as a list.

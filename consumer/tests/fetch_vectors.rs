@@ -42,16 +42,16 @@ fn check(case: &Value) -> Result<(), String> {
             _ => {}
         }
         if let Ok(records) = taken {
-            let offsets: Vec<i64> = records.iter().map(|fetched| fetched.record.offset()).collect();
+            let offsets: Vec<i64> = records.iter().map(|record| record.offset()).collect();
             let expected: Vec<i64> = call["offsets"].as_array().into_iter().flatten().map(number).collect();
             if offsets != expected {
                 return Err(what(format!("offsets {offsets:?}, {expected:?} with Java")));
             }
             let mut crc = flate2::Crc::new();
-            for fetched in &records {
-                crc.update(fetched.record.key().unwrap_or_default());
+            for record in &records {
+                crc.update(record.key().unwrap_or_default());
                 crc.update(b",");
-                crc.update(fetched.record.value().unwrap_or_default());
+                crc.update(record.value().unwrap_or_default());
                 crc.update(b"\n");
             }
             if i64::from(crc.sum()) != number(&call["kv_crc32"]) {

@@ -1,7 +1,9 @@
 //! `cargo xtask bench`: Ottla next to other clients, in the packages of `bench/` that are no members of the workspace.
 //!
-//! Messages and batches are timed by divan or counted by callgrind; [`produce`] runs whole producers.
+//! Messages and batches are timed by divan or counted by callgrind; [`produce`] runs whole producers,
+//! [`consume`] whole consumers.
 
+pub mod consume;
 pub mod produce;
 
 mod clients;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
-use xtask::bench::{self, Figure, produce};
+use xtask::bench::{self, Figure, consume, produce};
 use xtask::gates::{self, Selection};
 use xtask::kafka::{self, Cluster, Jit, standing};
 use xtask::{bans, fuzz, interop, quickstart, schema, sim};
@@ -16,6 +16,10 @@ cargo xtask bench [--count]                                   messages and batch
 cargo xtask bench produce [--peers A,B] [--rounds N] [--markdown] [--records N] [--size N] …
                                                               producers next to other clients, on a broker that stores nothing
 cargo xtask bench count-produce [--peers A,B] [--size N] …    instructions per record, by callgrind
+cargo xtask bench consume [--peers A,B] [--rounds N] [--markdown] [--records N] [--compression C] …
+                                                              consumers next to other clients, on a broker whose answers lie ready
+cargo xtask bench count-consume [--peers A,B] …               instructions per record, by callgrind
+cargo xtask bench latency [--peers A,B] [--brokers LIST] …    from send to poll, on a real Kafka
 cargo xtask schema [--version V]                              our message tables against a Kafka version's schemas
 cargo xtask fuzz [--seconds N] [--jobs N] [TARGET…]           fuzz targets, all or those that are named
 cargo xtask fuzz seed                                         their first inputs, from Kafka's bytes
@@ -92,6 +96,9 @@ fn run_bench(arguments: &mut lexopt::Parser) -> Outcome {
         Some(Value(what)) => {
             return match what.string()?.as_str() {
                 "produce" => Ok(produce::run(&produce_plan(arguments)?)?),
+                "consume" => Ok(consume::run(&produce_plan(arguments)?)?),
+                "count-consume" => Ok(consume::count(&produce_plan(arguments)?)?),
+                "latency" => Ok(consume::latency(&produce_plan(arguments)?)?),
                 "count-produce" => Ok(produce::count(&produce_plan(arguments)?)?),
                 other => Err(format!("no bench `{other}`\n{HELP}").into()),
             };

@@ -14,6 +14,7 @@ use ottla_protocol::messages::list_offsets::{
 use ottla_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 
 use crate::Failure;
+use crate::null_broker::RECORDS_SENT;
 
 // All of them are spoken by brokers from 2.4 to 4.3.
 const CREATE_TOPICS: i16 = 5;
@@ -70,13 +71,25 @@ pub fn leaders(brokers: &str, topic: &str) -> Result<Vec<Leader>, Failure> {
 /// # Errors
 /// When a broker doesn't say.
 pub fn count(brokers: &str, topic: &str) -> Result<u64, Failure> {
+    total(brokers, topic, LATEST_TIMESTAMP)
+}
+
+/// How many records of the topic a null broker has sent to its readers.
+///
+/// # Errors
+/// When it doesn't say, as no other broker does.
+pub fn count_sent(brokers: &str, topic: &str) -> Result<u64, Failure> {
+    total(brokers, topic, RECORDS_SENT)
+}
+
+fn total(brokers: &str, topic: &str, timestamp: i64) -> Result<u64, Failure> {
     let mut leaders = leaders(brokers, topic)?;
     leaders.sort_by(|one, other| one.address.cmp(&other.address));
     let mut total = 0;
     for led in leaders.chunk_by(|one, other| one.address == other.address) {
         let latest = |leader: &Leader| ListOffsetsPartition {
             partition_index: leader.partition,
-            timestamp: LATEST_TIMESTAMP,
+            timestamp,
             ..Default::default()
         };
         let topics = vec![ListOffsetsTopic {

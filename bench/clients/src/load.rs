@@ -26,12 +26,14 @@ pub struct Load {
 impl Load {
     /// The records that the settings ask for.
     pub fn new(settings: &Settings) -> Load {
+        let robin = (settings.spread == Spread::Robin).then_some(settings.partitions);
+        Load::of(settings.size, settings.key, robin)
+    }
+
+    /// Records with values and keys of so many bytes.
+    pub(crate) fn of(size: usize, key: Option<usize>, robin: Option<i32>) -> Load {
         let pool = |salt: u64, size| (0..POOL).map(|i| text(i | salt, size)).collect();
-        Load {
-            values: pool(0, settings.size),
-            keys: settings.key.map(|size| pool(1 << 32, size)),
-            robin: (settings.spread == Spread::Robin).then_some(settings.partitions),
-        }
+        Load { values: pool(0, size), keys: key.map(|size| pool(1 << 32, size)), robin }
     }
 
     /// A record's value.

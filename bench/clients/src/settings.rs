@@ -52,10 +52,16 @@ pub enum Mode {
     Produce,
     /// Sends each record after the answer to the one before.
     ProduceAwait,
+    /// Reads everything, and looks at each value.
+    Consume,
+    /// Sends each record after the one before was read; both ends are the same client's.
+    Latency,
     /// Makes the topic.
     CreateTopic,
     /// Prints how many records the topic has been sent.
     Count,
+    /// Prints how many records of the topic a null broker has sent.
+    CountSent,
 }
 
 /// Who chooses partitions.
@@ -116,12 +122,14 @@ impl Settings {
                 "linger-ms" => linger = Some(Duration::from_millis(number()?)),
                 "batch-bytes" => settings.batch_bytes = number()? as usize,
                 "buffer-bytes" => settings.buffer_bytes = number()? as usize,
+                // What the broker is to hold; it has been told.
+                "active" => drop(number()?),
                 "workers" => settings.workers = number()? as usize,
                 _ => return Err(format!("no flag --{name}").into()),
             }
         }
         settings.warmup = warmup.unwrap_or_else(|| (settings.records / 10).min(1_000_000));
-        let awaiting = settings.mode == Mode::ProduceAwait;
+        let awaiting = matches!(settings.mode, Mode::ProduceAwait | Mode::Latency);
         settings.linger = linger.unwrap_or(Duration::from_millis(if awaiting { 0 } else { 5 }));
         Ok(settings)
     }
@@ -178,14 +186,25 @@ impl Mode {
         match self {
             Mode::Produce => "produce",
             Mode::ProduceAwait => "produce-await",
+            Mode::Consume => "consume",
+            Mode::Latency => "latency",
             Mode::CreateTopic => "create-topic",
             Mode::Count => "count",
+            Mode::CountSent => "count-sent",
         }
     }
 }
 
 fn mode(name: &str) -> Result<Mode, Failure> {
-    let all = [Mode::Produce, Mode::ProduceAwait, Mode::CreateTopic, Mode::Count];
+    let all = [
+        Mode::Produce,
+        Mode::ProduceAwait,
+        Mode::Consume,
+        Mode::Latency,
+        Mode::CreateTopic,
+        Mode::Count,
+        Mode::CountSent,
+    ];
     all.into_iter().find(|mode| mode.name() == name).ok_or_else(|| format!("no mode {name}").into())
 }
 

@@ -1,7 +1,7 @@
 //! Cuts what comes from a socket into frames. A pure machine.
 //!
 //! Guarantees: a frame comes out as one `Bytes` that shares the buffer it was read into; a frame's announced length
-//! reserves at most as much again as has already arrived (and a mebibyte to start with); a length beyond the limit is
+//! reserves at most as much again as has already arrived (and two mebibytes to start with); a length beyond the limit is
 //! refused before anything is reserved.
 
 use std::fmt;
@@ -13,8 +13,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 const CHUNK: usize = 64 << 10;
 /// Frames from this length on get a buffer of their own, so that keeping one keeps nothing else alive.
 const LARGE_FROM: usize = 16 << 10;
-/// What a large frame's buffer starts with.
-const FIRST_STEP: usize = 1 << 20;
+/// What a large frame's buffer starts with, at most. More than a fetch of one partition's worth, which is a mebibyte and its
+/// head: growing for the last few bytes would copy all others.
+const FIRST_STEP: usize = 2 << 20;
 
 #[derive(Debug)]
 pub(super) struct FrameReader {

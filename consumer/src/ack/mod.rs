@@ -13,10 +13,11 @@ use std::sync::{Arc, Weak};
 
 use ottla_client::TopicPartition;
 
+use crate::batch::RecordBatch;
 use crate::fetch::driver::Shared;
 use crate::record::Record;
 use crate::subscription::Position;
-use outstanding::Outstanding;
+use outstanding::{Outstanding, one};
 
 /// What is outstanding, by partition.
 #[derive(Debug, Default)]
@@ -34,14 +35,28 @@ impl Acks {
             }
             let Some(outstanding) = self.partitions.get_mut(partition) else { continue };
             for record in run {
-                outstanding.add(record.offset(), record.leader_epoch());
+                outstanding.add(one(record.offset()), record.leader_epoch());
             }
         }
     }
 
+    /// Batches were handed out: each is acknowledged whole, or record by record, where it has no gaps.
+    pub(crate) fn hand_out_batches(&mut self, batches: &[RecordBatch]) {
+        for batch in batches {
+            let outstanding = self.partitions.entry(batch.topic_partition().clone()).or_default();
+            outstanding.add(batch.base_offset()..batch.next_offset(), batch.leader_epoch());
+        }
+    }
+
+    /// All of a batch was processed; false if nobody waits to hear that.
+    pub(crate) fn acknowledge_batch(&mut self, batch: &RecordBatch) -> bool {
+        let outstanding = self.partitions.get_mut(batch.topic_partition());
+        outstanding.is_some_and(|outstanding| outstanding.remove(batch.base_offset()..batch.next_offset()))
+    }
+
     /// A record was processed; false if nobody waits to hear that.
     pub(crate) fn acknowledge(&mut self, partition: &TopicPartition, offset: i64) -> bool {
-        self.partitions.get_mut(partition).is_some_and(|outstanding| outstanding.remove(offset))
+        self.partitions.get_mut(partition).is_some_and(|outstanding| outstanding.remove(one(offset)))
     }
 
     /// A record and all before it were processed.
@@ -95,6 +110,11 @@ impl Acknowledger {
     /// Says that `record` is processed, and all that were handed out of its partition before it.
     pub fn ack_up_to(&self, record: &Record) -> bool {
         self.with(|acks| acks.acknowledge_up_to(record.topic_partition(), record.offset()))
+    }
+
+    /// Says that all records of `batch` are processed, those that are not visible included.
+    pub fn ack_batch(&self, batch: &RecordBatch) -> bool {
+        self.with(|acks| acks.acknowledge_batch(batch))
     }
 
     /// How many records were handed out and are not acknowledged.

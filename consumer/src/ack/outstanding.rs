@@ -1,8 +1,14 @@
 //! [`Outstanding`]: the offsets of one partition that were handed out and are not acknowledged, as runs.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use crate::subscription::Position;
+
+/// The range of a single offset.
+pub(super) fn one(offset: i64) -> Range<i64> {
+    offset..offset.saturating_add(1)
+}
 
 /// A set of offsets.
 #[derive(Debug, Default)]
@@ -14,39 +20,51 @@ pub(super) struct Outstanding {
 }
 
 impl Outstanding {
-    /// Adds an offset; nothing changes if it is there.
-    pub(super) fn add(&mut self, offset: i64, leader_epoch: Option<i32>) {
-        self.note_epoch(offset, leader_epoch);
-        let after = offset.saturating_add(1);
-        let mut start = offset;
-        if let Some((first, end)) = self.runs.range_mut(..=offset).next_back() {
-            if *end > offset {
-                return;
-            }
-            if *end == offset {
-                *end = after;
-                start = *first;
-            }
+    /// Adds offsets; nothing changes for those that are there.
+    pub(super) fn add(&mut self, offsets: Range<i64>, leader_epoch: Option<i32>) {
+        let Range { mut start, mut end } = offsets;
+        if start >= end {
+            return;
         }
-        let end = self.runs.remove(&after).unwrap_or(after);
+        self.note_epoch(start, leader_epoch);
+        // Records come in order.
+        if let Some(mut last) = self.runs.last_entry()
+            && *last.get() == start
+        {
+            last.insert(end);
+            return;
+        }
+        // Runs that overlap or touch become one.
+        while let Some((&first, &last)) = self.runs.range(..=end).next_back() {
+            if last < start {
+                break;
+            }
+            self.runs.remove(&first);
+            start = start.min(first);
+            end = end.max(last);
+        }
         self.runs.insert(start, end);
     }
 
-    /// Removes an offset; false if it is not there.
-    pub(super) fn remove(&mut self, offset: i64) -> bool {
-        let Some((&start, &end)) = self.runs.range(..=offset).next_back() else { return false };
-        if end <= offset {
-            return false;
+    /// Removes offsets; false if none of them is there.
+    pub(super) fn remove(&mut self, offsets: Range<i64>) -> bool {
+        let Range { start, end } = offsets;
+        let mut removed = false;
+        while let Some((&first, &last)) = self.runs.range(..end).next_back() {
+            if last <= start {
+                break;
+            }
+            removed = true;
+            self.runs.remove(&first);
+            if last > end {
+                self.runs.insert(end, last);
+            }
+            if first < start {
+                self.runs.insert(first, start);
+                break;
+            }
         }
-        if start == offset {
-            self.runs.remove(&start);
-        } else {
-            self.runs.insert(start, offset);
-        }
-        if end > offset + 1 {
-            self.runs.insert(offset + 1, end);
-        }
-        true
+        removed
     }
 
     /// Removes an offset and all before it; false if there are none.

@@ -16,7 +16,7 @@ fn partition() -> TopicPartition {
 fn handed_out(offsets: impl IntoIterator<Item = i64>) -> Acks {
     let mut acks = Acks::default();
     let outstanding = acks.partitions.entry(partition()).or_default();
-    offsets.into_iter().for_each(|offset| outstanding.add(offset, Some(3)));
+    offsets.into_iter().for_each(|offset| outstanding.add(one(offset), Some(3)));
     acks
 }
 
@@ -75,11 +75,11 @@ fn all_before_a_record_can_be_acknowledged_with_it() {
 fn a_million_records_acknowledged_in_a_window_take_a_few_runs() {
     let mut outstanding = Outstanding::default();
     for offset in 0..1_000_000 {
-        outstanding.add(offset, None);
+        outstanding.add(one(offset), None);
         // Acknowledged in pairs, the second first.
         if offset % 2 == 1 && offset > 10 {
-            assert!(outstanding.remove(offset - 10));
-            assert!(outstanding.remove(offset - 11));
+            assert!(outstanding.remove(one(offset - 10)));
+            assert!(outstanding.remove(one(offset - 11)));
         }
         assert!(outstanding.runs().len() <= 2, "{:?}", outstanding.runs());
     }
@@ -90,7 +90,7 @@ fn the_epoch_of_a_commit_is_that_of_the_record_before() {
     let mut acks = Acks::default();
     let outstanding = acks.partitions.entry(partition()).or_default();
     for (offset, epoch) in [(0, 1), (1, 1), (2, 4), (3, 4), (4, 6)] {
-        outstanding.add(offset, Some(epoch));
+        outstanding.add(one(offset), Some(epoch));
     }
     let mut committed = Vec::new();
     for offset in 0..5 {
@@ -101,6 +101,21 @@ fn the_epoch_of_a_commit_is_that_of_the_record_before() {
     assert_eq!(committed, expected);
 }
 
+#[test]
+fn a_batch_is_outstanding_until_it_is_acknowledged_whole() {
+    let mut outstanding = Outstanding::default();
+    outstanding.add(10..20, Some(1));
+    outstanding.add(20..30, Some(1));
+    assert!(outstanding.remove(20..30));
+    assert_eq!(outstanding.runs(), [(10, 20)]);
+    assert!(outstanding.remove(12..15) && !outstanding.remove(12..15));
+    assert_eq!(outstanding.runs(), [(10, 12), (15, 20)]);
+    outstanding.add(11..17, Some(1));
+    assert_eq!(outstanding.runs(), [(10, 20)]);
+    assert!(outstanding.remove(0..40));
+    assert_eq!(outstanding.count(), 0);
+}
+
 proptest! {
     #[test]
     fn runs_are_the_set_that_they_stand_for(steps in prop::collection::vec((0..3u8, 0..40i64), 0..200)) {
@@ -108,10 +123,10 @@ proptest! {
         for (what, offset) in steps {
             match what {
                 0 => {
-                    outstanding.add(offset, None);
+                    outstanding.add(one(offset), None);
                     model.insert(offset);
                 }
-                1 => prop_assert_eq!(outstanding.remove(offset), model.remove(&offset)),
+                1 => prop_assert_eq!(outstanding.remove(one(offset)), model.remove(&offset)),
                 _ => {
                     let before = model.len();
                     model.retain(|other| *other > offset);

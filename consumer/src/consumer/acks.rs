@@ -3,6 +3,7 @@
 use ottla_client::{Error, ErrorKind};
 
 use super::Consumer;
+use super::poll::Portion;
 use crate::ack::Acknowledger;
 use crate::options::CommitMode;
 use crate::record::Record;
@@ -53,11 +54,11 @@ impl Consumer {
 
     /// Notes what is handed out, if it has to be acknowledged.
     #[inline]
-    pub(super) fn handed_out(&self, records: &[Record]) {
+    pub(super) fn handed_out<T: Portion>(&self, portions: &[T]) {
         if self.options.commit_mode == CommitMode::Acked
             && let Some(acks) = &mut self.shared.state().acks
         {
-            acks.hand_out(records);
+            T::note(portions, acks);
         }
     }
 }

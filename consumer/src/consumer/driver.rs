@@ -4,11 +4,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ottla_client::{Error, ErrorKind};
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::fetch::driver::Shared;
@@ -78,6 +81,66 @@ impl Future for Begun {
 
 fn ended() -> Error {
     Error::new(ErrorKind::Closed, "the runtime ended while the operation was under way")
+}
+
+/// How often `next` looks after the group and the background commits while records are at hand.
+const NEXT_INTERVAL: Duration = Duration::from_millis(10);
+
+/// After how many records it does so at the latest, for a runtime that is kept from its timers.
+const NEXT_RECORDS: u32 = 4096;
+
+/// Says when `next` has to look after more than records, without a look at the clock for each: a task sets a flag after
+/// [`NEXT_INTERVAL`], once for each [`Pace::restart`].
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    left: u32,
+    signal: Arc<Signal>,
+    task: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Signal {
+    is_due: AtomicBool,
+    restarted: Notify,
+}
+
+impl Pace {
+    /// Whether it is time.
+    #[inline]
+    pub(super) fn is_due(&mut self) -> bool {
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                self.signal.is_due.load(Ordering::Relaxed)
+            }
+            None => true,
+        }
+    }
+
+    /// The interval begins now.
+    pub(super) fn restart(&mut self, runtime: &Runtime) {
+        self.left = NEXT_RECORDS;
+        self.signal.is_due.store(false, Ordering::Relaxed);
+        self.signal.restarted.notify_one();
+        if self.task.is_none() {
+            let signal = Arc::clone(&self.signal);
+            self.task = Some(runtime.0.spawn(async move {
+                loop {
+                    signal.restarted.notified().await;
+                    tokio::time::sleep(NEXT_INTERVAL).await;
+                    signal.is_due.store(true, Ordering::Relaxed);
+                }
+            }));
+        }
+    }
+}
+
+impl Drop for Pace {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
 }
 
 /// Waits until there may be news; false once `deadline` has passed.

@@ -44,7 +44,7 @@ use crate::options::{ConsumerOptions, ConsumerValues};
 use crate::shutdown::Attached;
 use crate::stuck::driver::Observer;
 use commits::AutoCommit;
-use driver::Runtime;
+use driver::{Pace, Runtime};
 use rebalance::Step;
 
 pub use commits::PendingCommit;
@@ -77,6 +77,8 @@ pub struct Consumer {
     /// What is being read.
     reading: Option<Reading>,
     auto_commit: Option<AutoCommit>,
+    /// When `next` has to look after more than records.
+    pace: Pace,
     /// When the group was last told that the application polls.
     polled: Option<Instant>,
     /// The application's own, instead of those of `partition.assignment.strategy`.
@@ -136,6 +138,7 @@ impl Consumer {
             step: None,
             reading: None,
             auto_commit,
+            pace: Pace::default(),
             polled: None,
             assignors: None,
             stop: None,

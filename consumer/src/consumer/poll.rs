@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use ottla_client::{Error, ErrorKind, TopicPartition};
+use ottla_protocol::records::RecordError;
 
 use super::{Consumer, driver};
-use crate::fetch::completed::FetchedRecord;
+use crate::ack::Acks;
+use crate::batch::RecordBatch;
+use crate::fetch::completed::CompletedFetch;
 use crate::fetch::driver::{now, random};
 use crate::record::{Record, Records};
-
-/// How often `next` looks after the group and the background commits while records are at hand.
-const NEXT_INTERVAL: Duration = Duration::from_millis(10);
 
 impl Consumer {
     /// The next records, at most `max.poll.records`: those at hand, or those that come within `timeout`; none if none come.
@@ -36,20 +36,35 @@ impl Consumer {
     /// # Cancel safety
     /// Safe: records are only taken when they are returned, and a listener goes on where it was at the next poll.
     pub async fn poll(&mut self, timeout: Duration) -> Result<Records, Error> {
+        self.poll_for(timeout).await.map(Records::new)
+    }
+
+    /// The same, batch by batch: those at hand, or those that come within `timeout`, until they hold `max.poll.records`
+    /// records; at least one if any comes. For reading at the least cost, on whatever task.
+    ///
+    /// A batch is handed out whole: the position is behind it from then on, and by the next poll all its records count as
+    /// processed. Records that are not visible (aborted, control) are left out, as are those before the position.
+    ///
+    /// # Errors
+    /// Those of [`Consumer::poll`].
+    ///
+    /// # Cancel safety
+    /// As [`Consumer::poll`].
+    pub async fn poll_batches(&mut self, timeout: Duration) -> Result<Vec<RecordBatch>, Error> {
+        self.poll_for(timeout).await
+    }
+
+    async fn poll_for<T: Portion>(&mut self, timeout: Duration) -> Result<Vec<T>, Error> {
         let now = now();
         let deadline = now.checked_add(timeout);
         self.begin_poll(now);
         loop {
             if !self.rebalance(deadline).await? {
-                return Ok(Records::default());
+                return Ok(Vec::new());
             }
-            let mut records = Vec::new();
-            self.fill(&mut records, self.options.max_poll_records)?;
-            if !records.is_empty() {
-                return Ok(Records::new(records));
-            }
-            if !self.wait(deadline).await {
-                return Ok(Records::default());
+            let taken = self.fill(self.options.max_poll_records)?;
+            if !taken.is_empty() || !self.wait(deadline).await {
+                return Ok(taken);
             }
         }
     }
@@ -69,9 +84,8 @@ impl Consumer {
             }
             self.begin_poll(now());
             self.rebalance(None).await?;
-            let mut records = Vec::with_capacity(1);
-            self.fill(&mut records, 1)?;
-            if let Some(record) = records.pop() {
+            self.pace.restart(&self.runtime);
+            if let Some(record) = self.fill(1)?.pop() {
                 return Ok(record);
             }
             self.wait(None).await;
@@ -85,20 +99,52 @@ impl Consumer {
         RecordStream { state: StreamState::Ready(self) }
     }
 
+    /// Passes over the batch of this partition that the last error of kind `CorruptRecord` was about; the offset that reading
+    /// goes on at. Without it, the batch is fetched again and the error returned again, as the damage may have happened on
+    /// the way.
+    ///
+    /// ```
+    /// # async fn read(consumer: &mut ottla_consumer::Consumer) -> Result<(), ottla_client::Error> {
+    /// # use ottla_client::ErrorKind;
+    /// loop {
+    ///     match consumer.next().await {
+    ///         Ok(record) => println!("{record:?}"),
+    ///         Err(error) if error.kind() == ErrorKind::CorruptRecord => {
+    ///             for partition in consumer.damaged() {
+    ///                 let offset = consumer.skip(&partition)?;
+    ///                 eprintln!("{error}: going on at {offset}");
+    ///             }
+    ///         }
+    ///         Err(error) => return Err(error),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Kind `InvalidState` if no such error was returned since the partition's position was last set or moved, or if the
+    /// damage leaves no trace of where the batch ends: then only a `seek` helps.
+    pub fn skip(&mut self, partition: &TopicPartition) -> Result<i64, Error> {
+        self.park();
+        let next = self.shared.state().skip(partition)?;
+        self.shared.work.notify_one();
+        Ok(next)
+    }
+
+    /// The partitions that stand before a batch that cannot be read, as an error of kind `CorruptRecord` has said.
+    pub fn damaged(&self) -> Vec<TopicPartition> {
+        self.shared.state().damaged_partitions()
+    }
+
     /// The next record of what is being read, unless something else has to be looked after first.
     fn next_at_hand(&mut self) -> Option<Record> {
-        let recent =
-            self.polled.is_some_and(|polled| now().saturating_duration_since(polled) < NEXT_INTERVAL);
-        let reading = self.reading.as_mut().filter(|_| recent && self.step.is_none())?;
-        match reading.fetch.next_record() {
-            Ok(Some(fetched)) => {
-                let record = Record::new(reading.partition.clone(), fetched);
-                self.handed_out(std::slice::from_ref(&record));
-                Some(record)
-            }
-            // The end, or damage, which comes again: both are for the long way.
-            _ => None,
+        if self.pace.is_due() || self.step.is_some() {
+            return None;
         }
+        // The end, or damage, which comes again: both are for the long way.
+        let record = self.reading.as_mut()?.fetch.next_record().ok().flatten()?;
+        self.handed_out(std::slice::from_ref(&record));
+        Some(record)
     }
 
     /// Waits until there may be news; false once `deadline` has passed.
@@ -138,16 +184,17 @@ impl Consumer {
         self.auto_commit_if_due(now);
     }
 
-    /// Takes records that are at hand, up to `max` in all.
-    pub(super) fn fill(&mut self, records: &mut Vec<Record>, max: usize) -> Result<(), Error> {
+    /// Takes what is at hand, up to `max` records in all.
+    pub(super) fn fill<T: Portion>(&mut self, max: usize) -> Result<Vec<T>, Error> {
         // Before the records, as a partition in trouble would else be hidden by others that always have some.
         self.next_error()?;
-        while records.len() < max {
+        let (mut taken, mut room) = (Vec::new(), max);
+        while room > 0 {
             if self.reading.is_none() {
                 self.reading = self.shared.state().next_reading();
             }
             let Some(reading) = self.reading.as_mut() else { break };
-            match take(&reading.partition, || reading.fetch.next_record(), records, max) {
+            match take(&mut reading.fetch, &mut taken, &mut room) {
                 Ok(false) => {}
                 Ok(true) => {
                     let mut state = self.shared.state();
@@ -158,7 +205,7 @@ impl Consumer {
                     self.shared.work.notify_one();
                 }
                 // Good records first; the damage is met again by the next poll.
-                Err(_) if !records.is_empty() => break,
+                Err(_) if !taken.is_empty() => break,
                 Err(error) => {
                     let error = self.shared.state().damaged(reading, error, now(), random());
                     self.reading = None;
@@ -167,9 +214,9 @@ impl Consumer {
                 }
             }
         }
-        self.handed_out(records);
+        self.handed_out(&taken);
         self.settle();
-        Ok(())
+        Ok(taken)
     }
 
     /// Whether the group is closed to the consumer for good.
@@ -193,18 +240,64 @@ impl Consumer {
     }
 }
 
-/// Takes records of one fetch; true at its end.
-fn take<E>(
-    source: &TopicPartition,
-    mut next: impl FnMut() -> Result<Option<FetchedRecord>, E>,
-    records: &mut Vec<Record>,
-    max: usize,
-) -> Result<bool, E> {
-    while records.len() < max {
-        match next()? {
-            Some(fetched) => records.push(Record::new(source.clone(), fetched)),
-            None => return Ok(true),
+/// What a poll hands out one after the other.
+pub(super) trait Portion: Sized {
+    /// The next one of a fetch.
+    fn next_of(fetch: &mut CompletedFetch) -> Result<Option<Self>, RecordError>;
+
+    /// How many records it counts as.
+    fn records(&self) -> usize;
+
+    /// Notes that these have to be acknowledged.
+    fn note(handed_out: &[Self], acks: &mut Acks);
+}
+
+impl Portion for Record {
+    #[inline]
+    fn next_of(fetch: &mut CompletedFetch) -> Result<Option<Record>, RecordError> {
+        fetch.next_record()
+    }
+
+    fn records(&self) -> usize {
+        1
+    }
+
+    fn note(handed_out: &[Record], acks: &mut Acks) {
+        acks.hand_out(handed_out);
+    }
+}
+
+impl Portion for RecordBatch {
+    fn next_of(fetch: &mut CompletedFetch) -> Result<Option<RecordBatch>, RecordError> {
+        fetch.next_batch()
+    }
+
+    fn records(&self) -> usize {
+        self.remaining()
+    }
+
+    fn note(handed_out: &[RecordBatch], acks: &mut Acks) {
+        acks.hand_out_batches(handed_out);
+    }
+}
+
+/// Room for so many is made at once.
+const MOST_RESERVED: usize = 4096;
+
+/// Takes what there is room for of one fetch; true at its end.
+fn take<T: Portion>(
+    fetch: &mut CompletedFetch,
+    taken: &mut Vec<T>,
+    room: &mut usize,
+) -> Result<bool, RecordError> {
+    while *room > 0 {
+        let Some(one) = T::next_of(fetch)? else { return Ok(true) };
+        *room = room.saturating_sub(one.records().max(1));
+        if taken.len() == taken.capacity() {
+            // A header's count is only a claim.
+            taken.reserve(fetch.at_hand().min(*room).min(MOST_RESERVED) + 1);
         }
+        taken.push(one);
     }
     Ok(false)
 }

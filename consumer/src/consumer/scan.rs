@@ -28,9 +28,7 @@ impl Consumer {
     /// Records that are at hand, perhaps none.
     pub(crate) fn at_hand(&mut self) -> Result<Vec<Record>, Error> {
         self.begin_poll(now());
-        let mut records = Vec::new();
-        self.fill(&mut records, self.options.max_poll_records)?;
-        Ok(records)
+        self.fill(self.options.max_poll_records)
     }
 
     /// Whether all before `end` was returned or passed over.

@@ -35,6 +35,8 @@ use super::*;
 use crate::group::GroupEvent;
 use crate::{ConsumerOptions, ListenerFuture, RebalanceContext, Record, Start, TopicPartition};
 
+mod reading;
+
 const TOPIC: &str = "t";
 const LONG: Duration = Duration::from_secs(60);
 
@@ -56,6 +58,8 @@ struct Brokers {
     hung: Vec<i32>,
     fetches: usize,
     full_fetches: usize,
+    /// Offsets in batches that arrive damaged.
+    damage: Vec<i64>,
     /// The offsets of partition 0 that were committed.
     commits: Vec<i64>,
 }
@@ -73,6 +77,7 @@ impl Brokers {
             hung: Vec::new(),
             fetches: 0,
             full_fetches: 0,
+            damage: Vec::new(),
             commits: Vec::new(),
         }))
     }
@@ -241,6 +246,10 @@ impl Brokers {
             }
             let batch = builder.seal(&SealOptions::default(), &mut Compressor::none()).unwrap();
             bytes.extend_from_slice(batch.into_batch().rebased(base, 0).bytes());
+            if self.damage.iter().any(|damaged| (base..last).contains(damaged)) {
+                let end = bytes.len() - 1;
+                bytes[end] ^= 1;
+            }
             base = last;
         }
         bytes.freeze()

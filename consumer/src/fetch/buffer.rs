@@ -1,12 +1,13 @@
 //! [`Buffer`]: what was fetched and not yet read, by partition.
 //!
 //! Guarantees: nothing is lost but by [`Buffer::discard`], which a seek or the loss of the partition calls; partitions
-//! take turns, one fetch at a time; one that rests (is paused) keeps what it has and its turn. What was taken for
-//! reading counts as buffered until it is finished.
+//! take turns, one fetch at a time; one that rests (is paused) keeps what it has, and has its turn as soon as it rests no
+//! more. What was taken for reading counts as buffered until it is finished.
 //!
-//! Memory is bounded by what the plan asks for, which consults [`Buffer::bytes_of`].
+//! Memory is bounded by what the plan asks for, which consults [`Buffer::bytes_of`]. A partition that rests is met once, and
+//! then put aside until [`Buffer::wake`]: what is taken costs the same, however many rest.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use ottla_client::TopicPartition;
 
@@ -27,6 +28,10 @@ pub(crate) struct Buffer {
     queues: HashMap<TopicPartition, Queue>,
     /// Partitions with something to read, each once; the next one first.
     turns: VecDeque<TopicPartition>,
+    /// Those whose turn came while they rested.
+    resting: HashSet<TopicPartition>,
+    /// Partitions of which more or less is buffered than the plan knows.
+    touched: Vec<TopicPartition>,
 }
 
 #[derive(Debug)]
@@ -40,6 +45,7 @@ struct Queue {
 impl Buffer {
     /// Adds what was fetched; what is there of an older generation goes.
     pub(crate) fn push(&mut self, partition: &TopicPartition, generation: Generation, fetch: CompletedFetch) {
+        self.touched.push(partition.clone());
         if self.queues.get(partition).is_some_and(|queue| queue.generation != generation) {
             self.discard(partition);
         }
@@ -49,22 +55,49 @@ impl Buffer {
             bytes: 0,
         });
         queue.bytes += fetch.extent().size;
-        queue.fetches.push_back(fetch);
-        if queue.fetches.len() == 1 {
+        queue.fetches.push_back(fetch.of(partition));
+        if queue.fetches.len() == 1 && !self.resting.contains(partition) {
             self.turns.push_back(partition.clone());
         }
     }
 
     /// The next fetch of the partition whose turn it is, among those that may deliver.
     pub(crate) fn take(&mut self, may_deliver: impl Fn(&TopicPartition) -> bool) -> Option<Reading> {
-        let turn = self.turns.iter().position(may_deliver)?;
-        let partition = self.turns.remove(turn)?;
-        let queue = self.queues.get_mut(&partition)?;
-        let fetch = queue.fetches.pop_front()?;
-        if !queue.fetches.is_empty() {
-            self.turns.push_back(partition.clone());
+        while let Some(partition) = self.turns.pop_front() {
+            if !may_deliver(&partition) {
+                self.resting.insert(partition);
+                continue;
+            }
+            let queue = self.queues.get_mut(&partition)?;
+            let fetch = queue.fetches.pop_front()?;
+            if !queue.fetches.is_empty() {
+                self.turns.push_back(partition.clone());
+            }
+            return Some(Reading { partition, generation: queue.generation, fetch });
         }
-        Some(Reading { partition, generation: queue.generation, fetch })
+        None
+    }
+
+    /// The next fetch of this partition, out of turn.
+    pub(crate) fn take_of(&mut self, partition: &TopicPartition) -> Option<Reading> {
+        let queue = self.queues.get_mut(partition)?;
+        let fetch = queue.fetches.pop_front()?;
+        if queue.fetches.is_empty() && !self.resting.remove(partition) {
+            self.turns.retain(|turn| turn != partition);
+        }
+        Some(Reading { partition: partition.clone(), generation: queue.generation, fetch })
+    }
+
+    /// The partition may deliver again, if it rested.
+    pub(crate) fn wake(&mut self, partition: &TopicPartition) {
+        if self.resting.remove(partition) {
+            self.turns.push_front(partition.clone());
+        }
+    }
+
+    /// Partitions of which more or less is buffered than when this was last asked.
+    pub(crate) fn take_touched(&mut self) -> Vec<TopicPartition> {
+        std::mem::take(&mut self.touched)
     }
 
     /// Gives back what was not read to its end; it is that partition's next.
@@ -72,7 +105,7 @@ impl Buffer {
         let Reading { partition, generation, fetch } = reading;
         if let Some(queue) = self.queues.get_mut(&partition).filter(|queue| queue.generation == generation) {
             queue.fetches.push_front(fetch);
-            if queue.fetches.len() == 1 {
+            if queue.fetches.len() == 1 && !self.resting.contains(&partition) {
                 self.turns.push_front(partition);
             }
         }
@@ -83,6 +116,7 @@ impl Buffer {
         let Reading { partition, generation, fetch } = reading;
         if let Some(queue) = self.queues.get_mut(partition).filter(|queue| queue.generation == *generation) {
             queue.bytes -= fetch.extent().size;
+            self.touched.push(partition.clone());
             if queue.fetches.is_empty() {
                 self.queues.remove(partition);
             }
@@ -92,6 +126,8 @@ impl Buffer {
     /// Forgets what is there of a partition.
     pub(crate) fn discard(&mut self, partition: &TopicPartition) {
         if self.queues.remove(partition).is_some() {
+            self.touched.push(partition.clone());
+            self.resting.remove(partition);
             self.turns.retain(|turn| turn != partition);
         }
     }
@@ -155,8 +191,12 @@ mod tests {
         buffer.push(&name("b"), generation, fetch(1, 20));
         assert_eq!(take(&mut buffer, &["a"]), Some(("b".into(), 1)));
         assert_eq!(take(&mut buffer, &["a"]), None);
-        assert_eq!((buffer.bytes_of(&name("a")), buffer.bytes_of(&name("b"))), (10, 0));
+        buffer.push(&name("a"), generation, fetch(2, 5));
+        assert_eq!(take(&mut buffer, &[]), None);
+        buffer.wake(&name("a"));
+        assert_eq!((buffer.bytes_of(&name("a")), buffer.bytes_of(&name("b"))), (15, 0));
         assert_eq!(take(&mut buffer, &[]), Some(("a".into(), 1)));
+        assert_eq!(take(&mut buffer, &[]), Some(("a".into(), 2)));
     }
 
     #[test]

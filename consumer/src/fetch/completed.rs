@@ -7,30 +7,24 @@
 //!
 //! Sources: KIP-98 (transactions), KIP-74 (batches that are cut off).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use ottla_client::TopicPartition;
 use ottla_protocol::messages::fetch::AbortedTransaction;
 use ottla_protocol::records::{
-    BatchCursor, Batches, ControlRecord, DecodeOptions, Record, RecordBatch, RecordError, RecordErrorKind,
-    TimestampType,
+    self, BatchCursor, Batches, ControlRecord, DecodeOptions, RecordError, RecordErrorKind, TimestampType,
 };
 
 use super::aborted::AbortedTransactions;
+use crate::batch::RecordBatch;
 use crate::options::IsolationLevel;
-
-/// A record with what its batch says about it.
-#[derive(Clone, Debug)]
-pub struct FetchedRecord {
-    /// The record.
-    pub record: Record,
-    /// Whose clock its timestamp is from.
-    pub timestamp_type: TimestampType,
-    /// The epoch of the leader that appended it, or -1.
-    pub leader_epoch: i32,
-}
+use crate::record::{Block, Record};
 
 /// What a broker sent of one partition, undecoded until it is asked for.
 #[derive(Debug)]
 pub struct CompletedFetch {
+    source: TopicPartition,
     batches: Batches,
     open: Option<OpenBatch>,
     /// Present when reading committed.
@@ -41,6 +35,8 @@ pub struct CompletedFetch {
     /// The offset after the last batch that was begun, whatever of it was left out.
     batch_end: Option<i64>,
     failed: Option<RecordError>,
+    /// Where the batch that was begun last ends, by its header.
+    batch_claim: Option<i64>,
     extent: Extent,
 }
 
@@ -67,6 +63,8 @@ struct OpenBatch {
     is_control: bool,
     timestamp_type: TimestampType,
     leader_epoch: i32,
+    /// What its records share: of the cursor's block of this number.
+    block: Option<(u32, Arc<Block>)>,
 }
 
 impl CompletedFetch {
@@ -79,6 +77,7 @@ impl CompletedFetch {
     ) -> CompletedFetch {
         CompletedFetch {
             extent: Extent::of(&records, fetch_offset),
+            source: TopicPartition::new("", 0),
             batches: Batches::new(records),
             open: None,
             aborted: (isolation == IsolationLevel::ReadCommitted).then(|| AbortedTransactions::new(aborted)),
@@ -87,6 +86,7 @@ impl CompletedFetch {
             leader_epoch: -1,
             batch_end: None,
             failed: None,
+            batch_claim: None,
         }
     }
 
@@ -94,6 +94,13 @@ impl CompletedFetch {
     #[must_use]
     pub fn check_crcs(mut self, check: bool) -> CompletedFetch {
         self.decode.check_crcs = check;
+        self
+    }
+
+    /// The same, with the name that its records bear.
+    #[must_use]
+    pub fn of(mut self, partition: &TopicPartition) -> CompletedFetch {
+        self.source.clone_from(partition);
         self
     }
 
@@ -115,7 +122,7 @@ impl CompletedFetch {
     ///
     /// # Errors
     /// The damage that comes next, once there is no record before it; the same again from then on.
-    pub fn take(&mut self, max: usize) -> Result<Vec<FetchedRecord>, RecordError> {
+    pub fn take(&mut self, max: usize) -> Result<Vec<Record>, RecordError> {
         let mut taken = Vec::new();
         while taken.len() < max {
             match self.next_record() {
@@ -133,15 +140,14 @@ impl CompletedFetch {
     /// # Errors
     /// The damage that comes next; the same again from then on.
     #[inline]
-    pub fn next_record(&mut self) -> Result<Option<FetchedRecord>, RecordError> {
+    pub fn next_record(&mut self) -> Result<Option<Record>, RecordError> {
         loop {
             if let Some(open) = &mut self.open {
-                match open.cursor.next_record() {
-                    Ok(Some(record)) => {
-                        self.next_offset = record.offset().saturating_add(1);
+                match open.cursor.next_located() {
+                    Ok(Some(at)) => {
+                        self.next_offset = at.offset.saturating_add(1);
                         if !open.is_control {
-                            let OpenBatch { timestamp_type, leader_epoch, .. } = *open;
-                            return Ok(Some(FetchedRecord { record, timestamp_type, leader_epoch }));
+                            return Ok(Some(Record::new(Arc::clone(open.block(&self.source)), at)));
                         }
                         continue;
                     }
@@ -155,6 +161,43 @@ impl CompletedFetch {
         }
     }
 
+    /// The rest of the batch that is being read, or the next one; `None` at the end. What is taken counts as read to the
+    /// batch's end.
+    ///
+    /// # Errors
+    /// As [`CompletedFetch::next_record`].
+    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>, RecordError> {
+        loop {
+            if let Some(open) = self.open.take() {
+                let OpenBatch { cursor, is_control, timestamp_type, leader_epoch, .. } = open;
+                let from = self.next_offset.max(cursor.base_offset());
+                self.next_offset = self.next_offset.max(cursor.next_offset());
+                if !is_control && cursor.remaining() > 0 {
+                    let source = self.source.clone();
+                    return Ok(Some(RecordBatch::new(source, cursor, from, timestamp_type, leader_epoch)));
+                }
+            }
+            if !self.open_next()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Records that are still to come of the batch that is being read.
+    pub(crate) fn at_hand(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.cursor.remaining())
+    }
+
+    /// Where reading can go on behind the damage that was met, if the damaged batch says where it ends.
+    pub(crate) fn behind_damage(&self) -> Option<i64> {
+        self.failed.as_ref()?;
+        // What a damaged header says may be damaged, too. The batch that follows it begins behind it, if not right there.
+        let following =
+            self.batches.clone().next().and_then(Result::ok).map(|batch| batch.header().base_offset);
+        let ends = self.batch_claim.into_iter().chain(following).filter(|end| *end > self.next_offset);
+        ends.min()
+    }
+
     /// Goes on to the next batch that is worth reading; false at the end.
     fn open_next(&mut self) -> Result<bool, RecordError> {
         if let Some(error) = self.failed {
@@ -163,7 +206,12 @@ impl CompletedFetch {
         loop {
             let batch = match self.batches.next() {
                 Some(Ok(batch)) => batch,
-                Some(Err(error)) => return Err(self.fail(error)),
+                Some(Err(error)) => {
+                    // A message of an old format has one offset, or, if it wraps others, that of the last of them.
+                    let is_old = matches!(error.kind, RecordErrorKind::UnsupportedMagic { .. });
+                    self.batch_claim = error.base_offset.checked_add(1).filter(|_| is_old);
+                    return Err(self.fail(error));
+                }
                 None => {
                     // Compaction may have removed the last records of the last batch; the header still counts them.
                     self.next_offset = self.next_offset.max(self.batch_end.unwrap_or(self.next_offset));
@@ -179,8 +227,9 @@ impl CompletedFetch {
     }
 
     /// Opens a batch; false if nothing of it counts.
-    fn begin(&mut self, batch: &RecordBatch) -> Result<bool, RecordError> {
+    fn begin(&mut self, batch: &records::RecordBatch) -> Result<bool, RecordError> {
         let header = batch.header();
+        self.batch_claim = Some(header.next_offset());
         let mut cursor = batch.cursor(&self.decode)?;
         self.batch_end = Some(cursor.next_offset());
         self.leader_epoch = header.partition_leader_epoch;
@@ -203,6 +252,7 @@ impl CompletedFetch {
             is_control: batch.is_control(),
             timestamp_type: header.attributes.timestamp_type(),
             leader_epoch: header.partition_leader_epoch,
+            block: None,
         });
         Ok(true)
     }
@@ -212,6 +262,25 @@ impl CompletedFetch {
         self.open = None;
         self.failed = Some(error);
         error
+    }
+}
+
+impl OpenBatch {
+    /// What the record that was read last shares with its neighbours.
+    #[inline]
+    fn block(&mut self, source: &TopicPartition) -> &Arc<Block> {
+        let number = self.cursor.block_number();
+        let OpenBatch { cursor, timestamp_type, leader_epoch, .. } = self;
+        let made = || {
+            let source = source.clone();
+            let (bytes, timestamp_type, leader_epoch) =
+                (cursor.block().clone(), *timestamp_type, *leader_epoch);
+            (number, Arc::new(Block { source, bytes, timestamp_type, leader_epoch }))
+        };
+        if self.block.as_ref().is_some_and(|(held, _)| *held != number) {
+            self.block = None;
+        }
+        &self.block.get_or_insert_with(made).1
     }
 }
 
@@ -241,7 +310,7 @@ impl Extent {
 }
 
 /// Whether a control batch ends a transaction by aborting it; its first record says so.
-fn is_abort_marker(batch: &RecordBatch, decode: &DecodeOptions) -> Result<bool, RecordError> {
+fn is_abort_marker(batch: &records::RecordBatch, decode: &DecodeOptions) -> Result<bool, RecordError> {
     let mut cursor = batch.cursor(&DecodeOptions { check_crcs: false, ..*decode })?;
     let Some(record) = cursor.next_ref()? else { return Ok(false) };
     match ControlRecord::of(&record) {
@@ -252,3 +321,6 @@ fn is_abort_marker(batch: &RecordBatch, decode: &DecodeOptions) -> Result<bool, 
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -153,13 +153,13 @@ fn start_jobs(
     let now = now();
     let (outlook, checks, lookups, committed, next_lookup) = {
         let mut state = context.shared.state();
+        state.plan.observe(cluster);
         state.note_leaders(cluster.generation(), &**cluster);
         let checks = state.begin_checks(now, &**cluster);
         let mut outlook = state.outlook(now, &**cluster);
         outlook.ready.iter().for_each(|node| state.plan.begin(*node));
         state.plan.retain(now, &**cluster);
-        let lookups = state.begin_lookups(now, &**cluster);
-        let committed = state.begin_committed(now);
+        let (lookups, committed) = (state.begin_lookups(now, &**cluster), state.begin_committed(now));
         if let Source::Group(topics) = &state.subscription.source
             && cluster.nodes().next().is_none()
         {
@@ -256,7 +256,9 @@ async fn ask(context: &Context, node: NodeId) -> Result<Option<FetchResponse>, E
         // The metadata may be newer than those for which the task found this request due.
         state.note_leaders(cluster.generation(), &*cluster);
         let FetchState { plan, subscription, buffer, .. } = &mut *state;
-        let with_ids = newest > LAST_VERSION_WITH_NAMES && plan.has_ids(node, now, subscription, &*cluster);
+        plan.observe(&cluster);
+        let with_ids =
+            newest > LAST_VERSION_WITH_NAMES && plan.has_ids(node, now, subscription, buffer, &*cluster);
         let version = if with_ids { newest } else { with_names? };
         let Some(planned) = plan.request(node, with_ids, now, subscription, buffer, &*cluster) else {
             return Ok(None);

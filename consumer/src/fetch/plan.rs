@@ -1,25 +1,35 @@
 //! [`FetchPlan`]: which broker is asked next, for which partitions, and for how much.
 //!
 //! Rules: one request is under way per broker, so that a slow one delays nobody else's records. A partition is asked for
-//! while less of it is buffered than one answer may bring (`max.partition.fetch.bytes`). A broker with an active partition
-//! that is full is not asked at all until the application has caught up: a request without that partition could be held
-//! by the broker for lack of news while the application empties the buffer. Partitions that are paused don't count.
+//! while less of it is buffered than two answers may bring (`max.partition.fetch.bytes`): one is read while the next is on
+//! its way. A broker with an active partition that is full is not asked at all until the application has caught up: a request
+//! without that partition could be held by the broker for lack of news while the application empties the buffer. Partitions
+//! that are paused don't count.
 //!
-//! Memory: each broker's share of `queued.max.bytes` bounds what is buffered from it and asked of it. When all that a broker's
-//! active partitions have is read, it is asked for at least one partition's worth, however much the paused ones hold: the
-//! consumer never stalls on its own buffer. As brokers send one batch whole, however large, an answer may be larger by that.
+//! Memory: what is buffered and what is asked for stays within `queued.max.bytes`, paused partitions included. Each broker
+//! has an equal share, so that one that doesn't answer takes nothing from the others. When all that a broker's active
+//! partitions have is read and its paused ones fill the share, it is asked for one partition's worth as long as the bound for
+//! the whole consumer allows that. As brokers send one batch whole, however large, an answer may be larger by that.
+//!
+//! Cost: a request costs what has changed since the one before, however many partitions there are. [`Subscription`] and
+//! [`Buffer`] note which partitions they changed; only those are looked at again, and the sums per broker follow. New metadata
+//! are a reason to look at all.
 //!
 //! Sources: KIP-74 (limits), KIP-227 (sessions), KIP-392 (preferred replicas), KIP-516 (topic ids).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod rows;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ottla_client::{Cluster, NodeId, TopicPartition};
 use ottla_protocol::uuid::Uuid;
 
 use super::buffer::Buffer;
-use super::session::{FetchSession, SessionRequest, Wanted};
-use crate::subscription::{Assigned, Fetching, Subscription};
+use super::session::{FetchSession, SessionRequest};
+use crate::subscription::{Assigned, Subscription};
+use rows::{Load, Measure, Row, Rows};
 
 /// Where a partition can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +76,7 @@ pub(crate) struct Outlook {
     /// When to look again, if nothing happens before.
     pub(crate) wake_at: Option<Instant>,
     /// Topics of which a partition has no known leader.
-    pub(crate) leaderless: BTreeSet<std::sync::Arc<str>>,
+    pub(crate) leaderless: BTreeSet<Arc<str>>,
 }
 
 /// A request to a broker, but for what concerns all requests.
@@ -80,7 +90,11 @@ pub(crate) struct PlannedFetch {
 #[derive(Debug)]
 pub(crate) struct FetchPlan {
     limits: Limits,
-    nodes: HashMap<NodeId, NodeState>,
+    nodes: BTreeMap<NodeId, NodeState>,
+    rows: Rows,
+    stale: Stale,
+    /// The metadata by which the rows were made.
+    cluster: Option<Arc<Cluster>>,
     turn: usize,
 }
 
@@ -88,67 +102,89 @@ pub(crate) struct FetchPlan {
 struct NodeState {
     session: FetchSession,
     in_flight: bool,
+    /// What the request under way may bring.
+    reserved: usize,
     not_before: Option<Instant>,
     failures: u32,
 }
 
-/// A broker's partitions, summed up.
+/// Partitions to be looked at again.
 #[derive(Debug, Default)]
-struct Load {
-    askable: bool,
-    full: bool,
-    buffered: usize,
-    /// Of partitions that are not paused.
-    active: usize,
+struct Stale {
+    all: bool,
+    partitions: BTreeSet<TopicPartition>,
 }
 
 impl FetchPlan {
     pub(crate) fn new(limits: Limits) -> FetchPlan {
-        FetchPlan { limits, nodes: HashMap::new(), turn: 0 }
+        FetchPlan {
+            limits,
+            nodes: BTreeMap::new(),
+            rows: Rows::default(),
+            stale: Stale::default(),
+            cluster: None,
+            turn: 0,
+        }
+    }
+
+    /// Says by which metadata the plan is made from here on.
+    pub(crate) fn observe(&mut self, cluster: &Arc<Cluster>) {
+        // Held on to, or another could come to lie where this one lay.
+        if !self.cluster.as_ref().is_some_and(|known| Arc::ptr_eq(known, cluster)) {
+            self.cluster = Some(Arc::clone(cluster));
+            self.reroute();
+        }
+    }
+
+    /// Every partition may be led by another broker now.
+    pub(crate) fn reroute(&mut self) {
+        self.stale.all = true;
+    }
+
+    /// Takes note of what was changed, and gives partitions that need not rest any more their turn.
+    pub(crate) fn sync(&mut self, subscription: &mut Subscription, buffer: &mut Buffer) {
+        let (all, touched) = subscription.take_touched();
+        if all {
+            self.stale.all = true;
+            for (name, assigned) in subscription.iter() {
+                if assigned.may_deliver() {
+                    buffer.wake(name);
+                }
+            }
+        }
+        for name in touched {
+            if subscription.partition(&name).is_some_and(Assigned::may_deliver) {
+                buffer.wake(&name);
+            }
+            self.stale.partitions.insert(name);
+        }
+        self.stale.partitions.extend(buffer.take_touched());
     }
 
     /// Which brokers to ask now.
     pub(crate) fn outlook(
-        &self,
+        &mut self,
         now: Instant,
-        subscription: &Subscription,
-        buffer: &Buffer,
+        subscription: &mut Subscription,
+        buffer: &mut Buffer,
         routes: &dyn Routes,
     ) -> Outlook {
-        let mut outlook = Outlook::default();
-        let mut loads: BTreeMap<NodeId, Load> = BTreeMap::new();
-        for (name, assigned) in subscription.iter() {
-            let Some(route) = routes.route(name) else {
-                if !assigned.held {
-                    outlook.leaderless.insert(name.topic.clone());
-                }
-                continue;
-            };
-            let Some(fetching) = assigned.fetching() else { continue };
-            let load = loads.entry(node_of(fetching, route, now)).or_default();
-            let bytes = buffer.bytes_of(name);
-            load.buffered += bytes;
-            if assigned.paused {
-                continue;
-            }
-            load.active += bytes;
-            if assigned.may_ask(now) && !assigned.halted {
-                // Where partitions are read apart, a slow reader must not hold up the others.
-                load.full |= bytes >= self.limits.partition_max_bytes && !subscription.streamed;
-                load.askable |= bytes < self.limits.partition_max_bytes;
-            } else if let Some(at) = assigned.not_before.filter(|at| *at > now) {
-                outlook.wake_at = earliest(outlook.wake_at, at);
-            }
-        }
-        let share = self.limits.queued_max_bytes / loads.len().max(1);
-        for (node, load) in loads {
-            if !load.askable || load.full || self.allowance(share, &load).is_none() {
+        self.refresh(now, subscription, buffer, routes);
+        let mut outlook = Outlook {
+            ready: Vec::new(),
+            wake_at: self.rows.wakes.first().map(|(at, _)| *at),
+            leaderless: self.rows.leaderless.keys().cloned().collect(),
+        };
+        for (&node, load) in &self.rows.loads {
+            // Where partitions are read apart, a slow reader must not hold up the others.
+            let is_full = load.full > 0 && !subscription.streamed;
+            if load.askable.is_empty() || is_full || self.allowance(node, load).is_none() {
                 continue;
             }
             match self.nodes.get(&node) {
                 Some(state) if state.in_flight => {}
                 Some(NodeState { not_before: Some(at), .. }) if *at > now => {
-                    outlook.wake_at = earliest(outlook.wake_at, *at);
+                    outlook.wake_at = Some(outlook.wake_at.map_or(*at, |other| other.min(*at)));
                 }
                 _ => outlook.ready.push(node),
             }
@@ -163,17 +199,15 @@ impl FetchPlan {
 
     /// Whether every topic that the broker would be asked for has an id.
     pub(crate) fn has_ids(
-        &self,
+        &mut self,
         node: NodeId,
         now: Instant,
-        subscription: &Subscription,
+        subscription: &mut Subscription,
+        buffer: &mut Buffer,
         routes: &dyn Routes,
     ) -> bool {
-        let of_node = |(name, assigned): (&TopicPartition, &Assigned)| {
-            let (route, fetching) = (routes.route(name)?, assigned.fetching()?);
-            (node_of(fetching, route, now) == node).then_some(route)
-        };
-        subscription.iter().filter_map(of_node).all(|route| !route.topic_id.is_zero())
+        self.refresh(now, subscription, buffer, routes);
+        self.rows.loads.get(&node).is_none_or(|load| load.without_id == 0)
     }
 
     /// The request to a broker that is ready; `None` if there is nothing to ask for any more.
@@ -182,47 +216,29 @@ impl FetchPlan {
         node: NodeId,
         with_ids: bool,
         now: Instant,
-        subscription: &Subscription,
-        buffer: &Buffer,
+        subscription: &mut Subscription,
+        buffer: &mut Buffer,
         routes: &dyn Routes,
     ) -> Option<PlannedFetch> {
-        let mut wanted = Vec::new();
-        let mut load = Load::default();
-        let mut nodes = HashSet::from([node]);
-        for (name, assigned) in subscription.iter() {
-            let (Some(route), Some(fetching)) = (routes.route(name), assigned.fetching()) else { continue };
-            let at = node_of(fetching, route, now);
-            nodes.insert(at);
-            if at != node {
-                continue;
-            }
-            let bytes = buffer.bytes_of(name);
-            load.buffered += bytes;
-            if assigned.paused {
-                continue;
-            }
-            load.active += bytes;
-            if assigned.may_ask(now) && !assigned.halted && bytes < self.limits.partition_max_bytes {
-                let wants = Wanted {
-                    topic_id: route.topic_id,
-                    leader_epoch: route.epoch,
-                    offset: fetching.fetch_offset,
-                    max_bytes: i32::try_from(self.limits.partition_max_bytes).unwrap_or(i32::MAX),
-                    generation: assigned.generation,
-                };
-                wanted.push((name.clone(), wants));
-            }
+        self.refresh(now, subscription, buffer, routes);
+        let load = self.rows.loads.get(&node).filter(|load| !load.askable.is_empty())?;
+        let max_bytes = self.allowance(node, load)?;
+        let state = self.nodes.entry(node).or_default();
+        let session = if state.session.goes_on(with_ids) {
+            state.session.request_changes(self.rows.changes(node))
+        } else {
+            let mut wanted = self.rows.wanted(node);
+            // Without a session the broker fills its answer in the order of the request, so everybody has to be first
+            // once.
+            self.turn = self.turn.wrapping_add(1);
+            let first = self.turn % wanted.len();
+            wanted.rotate_left(first);
+            state.session.request(wanted, with_ids)
+        };
+        state.reserved = max_bytes;
+        if let Some(load) = self.rows.loads.get_mut(&node) {
+            load.changed.clear();
         }
-        let share = self.limits.queued_max_bytes / nodes.len();
-        let max_bytes = self.allowance(share, &load)?;
-        if wanted.is_empty() {
-            return None;
-        }
-        // Without a session the broker fills its answer in the order of the request, so everybody has to be first once.
-        self.turn = self.turn.wrapping_add(1);
-        let first = self.turn % wanted.len();
-        wanted.rotate_left(first);
-        let session = self.nodes.entry(node).or_default().session.request(wanted, with_ids);
         Some(PlannedFetch { session, max_bytes })
     }
 
@@ -236,6 +252,7 @@ impl FetchPlan {
     pub(crate) fn finish(&mut self, node: NodeId, now: Instant, pause: Duration) {
         let state = self.nodes.entry(node).or_default();
         state.in_flight = false;
+        state.reserved = 0;
         state.failures = 0;
         state.not_before = (!pause.is_zero()).then(|| now + pause);
     }
@@ -244,6 +261,7 @@ impl FetchPlan {
     pub(crate) fn fail(&mut self, node: NodeId, now: Instant, backoff: impl FnOnce(u32) -> Duration) {
         let state = self.nodes.entry(node).or_default();
         state.in_flight = false;
+        state.reserved = 0;
         state.session.handle_failure();
         state.not_before = Some(now + backoff(state.failures));
         state.failures = state.failures.saturating_add(1);
@@ -256,29 +274,53 @@ impl FetchPlan {
         self.nodes.retain(|node, state| state.in_flight || is_put_off(state) || routes.knows(*node));
     }
 
-    /// How many bytes a broker may be asked for; `None` if it is too little to be worth a request.
-    fn allowance(&self, share: usize, load: &Load) -> Option<usize> {
-        let Limits { fetch_max_bytes, partition_max_bytes, .. } = self.limits;
-        let worth = partition_max_bytes.min(fetch_max_bytes);
-        let room = share.saturating_sub(load.buffered);
-        if room >= worth.min(share) || load.active == 0 {
-            Some(room.max(worth).min(fetch_max_bytes))
-        } else {
-            None
+    /// Looks again at what has changed, or may have by the time.
+    fn refresh(
+        &mut self,
+        now: Instant,
+        subscription: &mut Subscription,
+        buffer: &mut Buffer,
+        routes: &dyn Routes,
+    ) {
+        self.sync(subscription, buffer);
+        let Stale { all, partitions } = std::mem::take(&mut self.stale);
+        let depth = self.limits.partition_max_bytes.saturating_mul(2);
+        let max_bytes = i32::try_from(self.limits.partition_max_bytes).unwrap_or(i32::MAX);
+        let row = |name: &TopicPartition, assigned: &Assigned| {
+            Row::of(name, assigned, buffer.bytes_of(name), Measure { now, depth, max_bytes }, routes)
+        };
+        if all {
+            self.rows.retain(|name| subscription.partition(name).is_some());
+            for (name, assigned) in subscription.iter() {
+                self.rows.set(name, Some(row(name, assigned)));
+            }
+            return;
+        }
+        let due = self.rows.take_due(now);
+        for name in partitions.iter().chain(&due) {
+            self.rows.set(name, subscription.partition(name).map(|assigned| row(name, assigned)));
         }
     }
-}
 
-/// The broker to read a partition from.
-fn node_of(fetching: &Fetching, route: Route, now: Instant) -> NodeId {
-    match fetching.preferred {
-        Some(preferred) if preferred.until > now => preferred.node,
-        _ => route.leader,
+    /// How many bytes a broker may be asked for; `None` if it is too little to be worth a request.
+    fn allowance(&self, node: NodeId, load: &Load) -> Option<usize> {
+        let Limits { fetch_max_bytes, partition_max_bytes, queued_max_bytes } = self.limits;
+        let brokers = self.rows.loads.values().filter(|load| load.partitions > 0).count();
+        let share = (queued_max_bytes / brokers.max(1)).max(1);
+        let worth = partition_max_bytes.min(fetch_max_bytes).min(share);
+        // What was asked of a broker when it had more partitions is not held against those that have them now: it may never
+        // answer.
+        let others = self.rows.loads.iter().filter(|(other, load)| **other != node && load.partitions > 0);
+        let asked =
+            others.filter_map(|(other, _)| self.nodes.get(other)).map(|state| state.reserved.min(share));
+        let taken = self.rows.buffered + asked.sum::<usize>();
+        let left = queued_max_bytes.saturating_sub(taken);
+        let room = share.saturating_sub(load.buffered);
+        let room = if room < worth && load.active == 0 { worth } else { room };
+        let most = room.min(left);
+        // The very first question has to be asked, whatever the bound.
+        (most >= worth || taken == 0).then(|| most.max(worth).min(fetch_max_bytes))
     }
-}
-
-fn earliest(one: Option<Instant>, other: Instant) -> Option<Instant> {
-    Some(one.map_or(other, |one| one.min(other)))
 }
 
 #[cfg(test)]

@@ -106,6 +106,48 @@ impl FetchSession {
         }
     }
 
+    /// Whether the broker remembers what it was asked for, so that only changes need to be told.
+    pub(crate) fn goes_on(&self, with_ids: bool) -> bool {
+        self.epoch != INITIAL_EPOCH && self.with_ids == with_ids
+    }
+
+    /// The next request of a session that goes on: these partitions are asked for differently from here on, or, where
+    /// nothing is wanted, not any more. What was not changed costs nothing.
+    pub(crate) fn request_changes(
+        &mut self,
+        changes: Vec<(TopicPartition, Option<Wanted>)>,
+    ) -> SessionRequest {
+        let mut topics = Topics::default();
+        let mut forgotten = Forgotten::default();
+        for (name, want) in changes {
+            let Some(want) = want else {
+                if let Some(known) = self.partitions.remove(&name) {
+                    forgotten.add(&name, known.topic_id);
+                }
+                continue;
+            };
+            let known = self.partitions.get(&name);
+            if let Some(known) = known
+                && known.topic_id != want.topic_id
+            {
+                forgotten.add(&name, known.topic_id);
+            }
+            if known.is_none_or(|known| !known.reads_as(&want)) {
+                topics.add(&name, &want);
+            }
+            if self.with_ids && !self.names.contains_key(&want.topic_id) {
+                self.names.insert(want.topic_id, name.topic.clone());
+            }
+            self.partitions.insert(name, want);
+        }
+        SessionRequest {
+            session_id: self.id,
+            session_epoch: self.epoch,
+            topics: topics.0,
+            forgotten: forgotten.0,
+        }
+    }
+
     /// An answer came, with this error for the session as a whole.
     pub(crate) fn handle_response(&mut self, session_id: i32, error: ErrorCode) {
         match error {

@@ -3,7 +3,7 @@
 //! Guarantee: data that was asked for under an older generation of a partition's position never reaches the application,
 //! whoever is quicker: both sides change the state under one lock, for moments, and never wait while they hold it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::metrics::Meter;
 use crate::options::{CommitMode, ConsumerValues, IsolationLevel, OffsetReset};
 use crate::streams::Streams;
 use crate::stuck::heard::Heard;
-use crate::subscription::{Generation, ResetTo, Start, Subscription};
+use crate::subscription::{Assigned, Generation, ResetTo, Start, Subscription};
 
 /// What the options say about fetching.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,15 @@ pub(crate) struct FetchState {
     pub(crate) meter: Arc<Meter>,
     /// What brokers said about what cannot be read.
     pub(crate) heard: Heard,
+    /// Where partitions stand before a batch that cannot be read, and where that ends, if it is known.
+    damages: BTreeMap<TopicPartition, Damage>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Damage {
+    generation: Generation,
+    position: i64,
+    next: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -79,6 +88,7 @@ impl FetchState {
             alarm: None,
             meter: Arc::default(),
             heard: Heard::default(),
+            damages: BTreeMap::new(),
         }
     }
 
@@ -88,21 +98,22 @@ impl FetchState {
     }
 
     /// Which brokers to ask now.
-    pub(crate) fn outlook(&self, now: Instant, routes: &dyn Routes) -> Outlook {
-        self.plan.outlook(now, &self.subscription, &self.buffer, routes)
+    pub(crate) fn outlook(&mut self, now: Instant, routes: &dyn Routes) -> Outlook {
+        let FetchState { plan, subscription, buffer, .. } = self;
+        plan.outlook(now, subscription, buffer, routes)
     }
 
     /// The next fetch to read from.
     pub(crate) fn next_reading(&mut self) -> Option<Reading> {
-        let FetchState { subscription, buffer, .. } = self;
+        let FetchState { plan, subscription, buffer, .. } = self;
+        plan.sync(subscription, buffer);
         buffer.take(|name| subscription.partition(name).is_some_and(|assigned| assigned.may_deliver()))
     }
 
     /// The next fetch of this partition to read from.
     pub(crate) fn reading_of(&mut self, partition: &TopicPartition) -> Option<Reading> {
-        let FetchState { subscription, buffer, .. } = self;
-        let may_deliver = subscription.partition(partition).is_some_and(|assigned| assigned.may_deliver());
-        buffer.take(|name| may_deliver && name == partition)
+        let may_deliver = self.subscription.partition(partition).is_some_and(Assigned::may_deliver);
+        may_deliver.then(|| self.buffer.take_of(partition)).flatten()
     }
 
     /// The application got what `reading` has read so far.
@@ -133,15 +144,54 @@ impl FetchState {
             let at = now + self.rules.backoff.next(failures, random);
             self.subscription.put_off(partition, *generation, at);
         }
-        let message =
-            format!("cannot read {partition} at offset {position}; seek beyond the batch to skip it");
+        let next = fetch.behind_damage();
+        let damage = Damage { generation: *generation, position, next };
+        self.damages.insert(partition.clone(), damage);
+        let advice = match next {
+            Some(next) => format!("`skip` passes over the batch, to offset {next}"),
+            None => "seek beyond the damage to go on".to_owned(),
+        };
+        let message = format!("cannot read {partition} at offset {position}; {advice}");
         let error = Error::new(ErrorKind::CorruptRecord, message).with_cause(error);
         self.heard.damaged(partition, *generation, position, &error);
         error
     }
 
+    /// Moves the position behind the batch that cannot be read; where that is.
+    pub(crate) fn skip(&mut self, partition: &TopicPartition) -> Result<i64, Error> {
+        let damage = self.damages.get(partition).copied();
+        let Some(damage) = damage.filter(|damage| self.is_before(partition, damage)) else {
+            let message = format!("{partition} stands before no batch that cannot be read");
+            return Err(Error::new(ErrorKind::InvalidState, message));
+        };
+        let Damage { position, next, .. } = damage;
+        let Some(next) = next else {
+            let message = format!(
+                "where the damage of {partition} at offset {position} ends is unknown; seek beyond it"
+            );
+            return Err(Error::new(ErrorKind::InvalidState, message));
+        };
+        tracing::warn!(%partition, from = position, to = next, "skipping records that cannot be read");
+        self.seek(partition, Start::Offset(next));
+        Ok(next)
+    }
+
+    /// The partitions that stand before a batch that cannot be read.
+    pub(crate) fn damaged_partitions(&self) -> Vec<TopicPartition> {
+        let stands = self.damages.iter().filter(|(partition, damage)| self.is_before(partition, damage));
+        stands.map(|(partition, _)| partition.clone()).collect()
+    }
+
+    fn is_before(&self, partition: &TopicPartition, damage: &Damage) -> bool {
+        self.subscription.partition(partition).is_some_and(|assigned| {
+            assigned.generation == damage.generation
+                && assigned.fetching().is_some_and(|fetching| fetching.position.offset == damage.position)
+        })
+    }
+
     /// The partition's data are of no use any more; called with every seek and removal.
     pub(crate) fn seek(&mut self, partition: &TopicPartition, to: Start) -> bool {
+        self.damages.remove(partition);
         self.buffer.discard(partition);
         self.forget_acks(partition);
         self.subscription.seek(partition, to)
@@ -149,6 +199,7 @@ impl FetchState {
 
     /// Drops a partition with all that is buffered of it.
     pub(crate) fn remove(&mut self, partition: &TopicPartition) {
+        self.damages.remove(partition);
         self.buffer.discard(partition);
         self.forget_acks(partition);
         self.streams.remove(partition);

@@ -90,13 +90,12 @@ impl PartitionStream {
                 },
             };
             match reading.fetch.next_record() {
-                Ok(Some(fetched)) => {
+                Ok(Some(record)) => {
                     let then = Progress {
                         generation: reading.generation,
                         offset: reading.fetch.next_offset(),
                         leader_epoch: reading.fetch.leader_epoch(),
                     };
-                    let record = Record::new(reading.partition.clone(), fetched);
                     return if self.hand_out(&record, then) { Look::Record(record) } else { self.end() };
                 }
                 Ok(None) => {

@@ -49,6 +49,10 @@ pub(crate) struct Subscription {
     /// The number of the metadata that all partitions were compared with last.
     pub(crate) compared_with: u64,
     generations: u64,
+    /// Partitions that were changed since the plan last looked.
+    touched: Vec<TopicPartition>,
+    /// Any may have been.
+    all_touched: bool,
 }
 
 impl Subscription {
@@ -61,6 +65,7 @@ impl Subscription {
         }
         let generation = self.next_generation();
         self.unsettled.insert(partition.clone());
+        self.touched.push(partition.clone());
         self.partitions.insert(partition, Assigned::new(generation, Phase::of(start), held));
         true
     }
@@ -70,6 +75,7 @@ impl Subscription {
         for partition in partitions {
             if let Some(assigned) = self.partitions.get_mut(partition) {
                 assigned.held = false;
+                self.touched.push(partition.clone());
             }
         }
     }
@@ -77,6 +83,7 @@ impl Subscription {
     /// Drops a partition. True if it was there.
     pub(crate) fn remove(&mut self, partition: &TopicPartition) -> bool {
         self.unsettled.remove(partition);
+        self.touched.push(partition.clone());
         self.partitions.remove(partition).is_some()
     }
 
@@ -100,6 +107,7 @@ impl Subscription {
     fn begin_anew(&mut self, partition: &TopicPartition, phase: Phase) -> bool {
         let generation = self.next_generation();
         let Some(assigned) = self.partitions.get_mut(partition) else { return false };
+        self.touched.push(partition.clone());
         let Assigned { paused, held, .. } = *assigned;
         *assigned = Assigned { paused, ..Assigned::new(generation, phase, held) };
         self.unsettled.insert(partition.clone());
@@ -111,6 +119,7 @@ impl Subscription {
         match self.partitions.get_mut(partition) {
             Some(assigned) => {
                 assigned.paused = paused;
+                self.touched.push(partition.clone());
                 true
             }
             None => false,
@@ -125,7 +134,10 @@ impl Subscription {
         offset: i64,
         leader_epoch: i32,
     ) {
-        if let Some(fetching) = self.current_mut(partition, generation).and_then(Assigned::fetching_mut)
+        // The plan is only concerned by what is fetched next.
+        let assigned =
+            self.partitions.get_mut(partition).filter(|assigned| assigned.generation == generation);
+        if let Some(fetching) = assigned.and_then(Assigned::fetching_mut)
             && offset > fetching.position.offset
         {
             fetching.position =
@@ -133,6 +145,7 @@ impl Subscription {
             if offset > fetching.fetch_offset {
                 fetching.fetch_offset = offset;
                 fetching.fetch_epoch = fetching.position.leader_epoch;
+                self.touched.push(partition.clone());
             }
         }
     }
@@ -165,6 +178,7 @@ impl Subscription {
     pub(crate) fn reset(&mut self, partition: &TopicPartition, to: ResetTo) {
         let generation = self.next_generation();
         if let Some(assigned) = self.partitions.get_mut(partition) {
+            self.touched.push(partition.clone());
             assigned.generation = generation;
             assigned.phase = Phase::AwaitingReset(to);
             assigned.standing = Standing::Sound;
@@ -182,6 +196,7 @@ impl Subscription {
     pub(crate) fn go_back(&mut self, partition: &TopicPartition, position: Position, route: Route) {
         let generation = self.next_generation();
         if let Some(assigned) = self.partitions.get_mut(partition) {
+            self.touched.push(partition.clone());
             assigned.generation = generation;
             assigned.phase = Phase::Fetching(Fetching::at(position));
             assigned.standing = Standing::Sound;
@@ -196,6 +211,7 @@ impl Subscription {
     /// Sets whether the position is known to be in the leader's log, and in whose.
     pub(crate) fn stand(&mut self, partition: &TopicPartition, standing: Standing, route: Option<Route>) {
         let Some(assigned) = self.partitions.get_mut(partition) else { return };
+        self.touched.push(partition.clone());
         assigned.standing = standing;
         assigned.route = route;
         if assigned.is_settled() {
@@ -228,7 +244,17 @@ impl Subscription {
         partition: &TopicPartition,
         generation: Generation,
     ) -> Option<&mut Assigned> {
-        self.partitions.get_mut(partition).filter(|assigned| assigned.generation == generation)
+        let assigned =
+            self.partitions.get_mut(partition).filter(|assigned| assigned.generation == generation);
+        if assigned.is_some() {
+            self.touched.push(partition.clone());
+        }
+        assigned
+    }
+
+    /// The partitions that may have changed since this was last asked, and whether any may have.
+    pub(crate) fn take_touched(&mut self) -> (bool, Vec<TopicPartition>) {
+        (std::mem::take(&mut self.all_touched), std::mem::take(&mut self.touched))
     }
 
     /// The partition.
@@ -243,6 +269,7 @@ impl Subscription {
 
     /// All partitions, to change what does not change which they are.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&TopicPartition, &mut Assigned)> {
+        self.all_touched = true;
         self.partitions.iter_mut()
     }
 

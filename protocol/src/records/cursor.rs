@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::error::{RecordError, RecordErrorKind, RecordFault};
 use super::header::{BatchHeader, TimestampType};
-use super::record::{self, Decoded, Record, RecordRef};
+use super::record::{self, Decoded, LocatedRecord, Record, RecordRef};
 use crate::compression::{Compression, Decompressor, tight};
 use crate::varint::{self, VarintError};
 
@@ -58,6 +58,8 @@ pub struct BatchCursor {
     /// Plain records, from the one at `at`.
     block: Bytes,
     at: usize,
+    /// How often `block` was replaced.
+    blocks: u32,
     /// Where the records after `block` come from.
     source: Option<Box<Decompressor>>,
     failed: Option<RecordError>,
@@ -81,6 +83,7 @@ impl BatchCursor {
             from_offset: i64::MIN,
             block: Bytes::new(),
             at: 0,
+            blocks: 0,
             source: None,
             failed: None,
         };
@@ -125,7 +128,7 @@ impl BatchCursor {
     /// [`RecordError`] when the batch is damaged here; it is the same from then on.
     #[inline]
     pub fn next_ref(&mut self) -> Result<Option<RecordRef<'_>>, RecordError> {
-        self.next_with(|_, offset, timestamp, decoded| decoded.record(offset, timestamp))
+        self.next_with(|_, _, offset, timestamp, decoded| decoded.record(offset, timestamp))
     }
 
     /// The next record, which shares the cursor's buffer; `None` after the last.
@@ -134,9 +137,31 @@ impl BatchCursor {
     /// As [`BatchCursor::next_ref`].
     #[inline]
     pub fn next_record(&mut self) -> Result<Option<Record>, RecordError> {
-        self.next_with(|block, offset, timestamp, decoded| {
+        self.next_with(|block, _, offset, timestamp, decoded| {
             Record::new(offset, timestamp, block.slice_ref(decoded.body), decoded.layout())
         })
+    }
+
+    /// The next record, by its place in [`BatchCursor::block`] as it is then; `None` after the last.
+    ///
+    /// # Errors
+    /// As [`BatchCursor::next_ref`].
+    #[inline]
+    pub fn next_located(&mut self) -> Result<Option<LocatedRecord>, RecordError> {
+        self.next_with(|_, start, offset, timestamp, decoded| {
+            LocatedRecord::new(offset, timestamp, start, &decoded)
+        })
+    }
+
+    /// What holds the record that was read last: the batch's records, or the piece of them that is decompressed.
+    pub fn block(&self) -> &Bytes {
+        &self.block
+    }
+
+    /// A number that changes whenever [`BatchCursor::block`] does.
+    #[inline]
+    pub fn block_number(&self) -> u32 {
+        self.blocks
     }
 
     /// Skips records before this offset.
@@ -147,6 +172,11 @@ impl BatchCursor {
     /// Records that are still to come by the header's count, those to be skipped included.
     pub fn remaining(&self) -> usize {
         (self.count - self.index) as usize
+    }
+
+    /// The offset that the batch begins at, which compaction may have left without a record.
+    pub fn base_offset(&self) -> i64 {
+        self.base_offset
     }
 
     /// The offset of the batch's last record, which compaction may have removed.
@@ -163,7 +193,7 @@ impl BatchCursor {
     #[inline]
     fn next_with<'a, T>(
         &'a mut self,
-        make: impl FnOnce(&'a Bytes, i64, i64, Decoded<'a>) -> T,
+        make: impl FnOnce(&'a Bytes, usize, i64, i64, Decoded<'a>) -> T,
     ) -> Result<Option<T>, RecordError> {
         if self.index >= self.count || self.failed.is_some() {
             return self.end().map(|()| None);
@@ -188,7 +218,7 @@ impl BatchCursor {
                         Some(timestamp) => timestamp,
                         None => self.base_timestamp.wrapping_add(decoded.timestamp_delta),
                     };
-                    return Ok(Some(make(&self.block, offset, timestamp, decoded)));
+                    return Ok(Some(make(&self.block, start, offset, timestamp, decoded)));
                 }
                 RecordFault::OffsetDelta { delta }
             }
@@ -286,6 +316,7 @@ impl BatchCursor {
             }
         }
         self.block = tight(block);
+        self.blocks = self.blocks.wrapping_add(1);
         self.at = 0;
         Ok(())
     }

@@ -50,7 +50,7 @@ pub use header::{
     BATCH_HEADER_LEN, BATCH_LENGTH_OFFSET, BatchAttributes, BatchHeader, MAGIC_V2, NO_TIMESTAMP,
     TimestampType,
 };
-pub use record::{Header, HeaderIter, Headers, Record, RecordRef};
+pub use record::{Header, HeaderIter, Headers, LocatedRecord, Record, RecordRef};
 pub use sealed::{ProducerState, SealOptions, SealedBatch};
 
 #[cfg(test)]

@@ -101,6 +101,68 @@ impl Record {
     }
 }
 
+/// Where a record lies in the block that its cursor was reading ([`BatchCursor::block`](super::BatchCursor::block)): no share
+/// of it, so that a reader who holds one share for the whole block pays none per record.
+///
+/// Whatever is asked of it needs that block; with another one the answers are meaningless, or a panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocatedRecord {
+    /// Its offset in the partition.
+    pub offset: i64,
+    /// Milliseconds since 1970 by the clock that the batch's timestamp type names, or -1.
+    pub timestamp: i64,
+    start: u32,
+    len: u32,
+    layout: Layout,
+}
+
+impl LocatedRecord {
+    /// Of a record whose body begins at `start` of a block, which is shorter than 4 GiB.
+    #[inline]
+    pub(super) fn new(offset: i64, timestamp: i64, start: usize, decoded: &Decoded<'_>) -> LocatedRecord {
+        let len = decoded.body.len() as u32;
+        LocatedRecord { offset, timestamp, start: start as u32, len, layout: decoded.layout() }
+    }
+
+    /// The key; `None` and empty are different things.
+    #[inline]
+    pub fn key<'a>(&self, block: &'a [u8]) -> Option<&'a [u8]> {
+        self.layout.key.of(self.body(block))
+    }
+
+    /// The value; `None` is a tombstone.
+    #[inline]
+    pub fn value<'a>(&self, block: &'a [u8]) -> Option<&'a [u8]> {
+        self.layout.value.of(self.body(block))
+    }
+
+    /// The headers.
+    pub fn headers<'a>(&self, block: &'a [u8]) -> Headers<'a> {
+        self.layout.headers(self.body(block))
+    }
+
+    /// The record, borrowed from its block.
+    pub fn in_block<'a>(&self, block: &'a [u8]) -> RecordRef<'a> {
+        RecordRef {
+            offset: self.offset,
+            timestamp: self.timestamp,
+            key: self.key(block),
+            value: self.value(block),
+            headers: self.headers(block),
+        }
+    }
+
+    /// Bytes that the record takes in its batch, without its length.
+    pub fn size(&self) -> usize {
+        self.len as usize
+    }
+
+    #[inline]
+    fn body<'a>(&self, block: &'a [u8]) -> &'a [u8] {
+        &block[self.start as usize..][..self.len as usize]
+    }
+}
+
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_ref().fmt(f)

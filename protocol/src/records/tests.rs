@@ -513,3 +513,37 @@ fn types_that_cross_threads_can() {
     shareable::<Record>();
     shareable::<SealedBatch>();
 }
+
+#[test]
+fn a_located_record_is_the_borrowed_one_and_stays_good_for_as_long_as_its_block_is_kept() {
+    // More than one piece of decompressed records.
+    let inputs: Vec<Input> = (0..5000)
+        .map(|n| {
+            let headers = if n % 3 == 0 { vec![("h".to_owned(), Some(vec![n as u8]))] } else { Vec::new() };
+            let key = (n % 2 == 0).then(|| n.to_string().into_bytes());
+            (n, key, (n % 7 != 0).then(|| vec![n as u8; 1500]), headers)
+        })
+        .collect();
+    for codec in codecs() {
+        let mut builder = BatchBuilder::new(8 << 20);
+        for input in &inputs {
+            append(&mut builder, input).expect("there is room");
+        }
+        let batch = seal(builder, codec).into_batch();
+        let mut cursor = batch.cursor(&DecodeOptions::DEFAULT).unwrap();
+        let mut blocks: Vec<(u32, Bytes)> = Vec::new();
+        let mut located = Vec::new();
+        while let Some(record) = cursor.next_located().unwrap() {
+            if blocks.last().is_none_or(|(number, _)| *number != cursor.block_number()) {
+                blocks.push((cursor.block_number(), cursor.block().clone()));
+            }
+            located.push((blocks.len() - 1, record));
+        }
+        assert_eq!(blocks.len() > 1, codec != Compression::None, "{codec:?}");
+        let seen: Vec<_> = located
+            .iter()
+            .map(|(block, record)| (record.offset, to_input(&record.in_block(&blocks[*block].1))))
+            .collect();
+        assert_eq!(seen, (0..).zip(inputs.iter().cloned()).collect::<Vec<_>>(), "{codec:?}");
+    }
+}

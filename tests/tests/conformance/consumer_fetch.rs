@@ -36,14 +36,14 @@ fn call(fetch: &mut CompletedFetch, max: usize, java: &Json) -> Result<(), Strin
         (Err(error), None) => return Err(error.to_string()),
         (Ok(records), Some(error)) => return Err(format!("{} records, Java: {error}", records.len())),
         (Ok(records), None) => {
-            let offsets: Vec<i64> = records.iter().map(|fetched| fetched.record.offset()).collect();
+            let offsets: Vec<i64> = records.iter().map(|record| record.offset()).collect();
             let expected: Vec<i64> = list(java, "offsets").iter().filter_map(Json::as_i64).collect();
             same("offsets", &offsets, &expected)?;
             let mut crc = Crc::new();
-            for fetched in &records {
-                crc.update(fetched.record.key().unwrap_or_default());
+            for record in &records {
+                crc.update(record.key().unwrap_or_default());
                 crc.update(b",");
-                crc.update(fetched.record.value().unwrap_or_default());
+                crc.update(record.value().unwrap_or_default());
                 crc.update(b"\n");
             }
             same("checksum of keys and values", &i64::from(crc.sum()), &int(java, "kv_crc32"))?;

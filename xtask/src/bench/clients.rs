@@ -1,4 +1,4 @@
-//! The programs of the produce benchmark: building them, starting the broker, and one run of one client.
+//! The programs of the benchmarks of whole clients: building them, starting the broker, and one run of one client.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -29,6 +29,13 @@ pub(super) const ALL: [&str; 11] = [
     "java",
 ];
 
+/// The same for those that read. krafka has to be named: its polls take minutes for what the others read in seconds.
+pub(super) const READERS: [&str; 8] =
+    ["raw", "ottla", "ottla-next", "ottla-batches", "rdkafka", "rskafka", "franz-go", "java"];
+
+/// The same for those that write and read.
+pub(super) const ECHOES: [&str; 5] = ["ottla", "rdkafka", "krafka", "franz-go", "java"];
+
 /// What is built.
 #[derive(Debug)]
 pub(super) struct Programs {
@@ -42,8 +49,13 @@ pub(super) struct Programs {
 impl Programs {
     /// Builds what these clients need.
     pub(super) fn build(peers: &[String]) -> Result<Programs, String> {
-        if let Some(unknown) = peers.iter().find(|peer| !ALL.contains(&peer.as_str())) {
-            return Err(format!("no peer {unknown}: there are {}", ALL.join(", ")));
+        let is_known = |peer: &&String| ALL.contains(&peer.as_str()) || READERS.contains(&peer.as_str());
+        if let Some(unknown) = peers.iter().find(|peer| !is_known(peer)) {
+            return Err(format!(
+                "no peer {unknown}: there are {} and {}",
+                ALL.join(", "),
+                READERS.join(", ")
+            ));
         }
         cargo(&["build", "--release", "--package", "ottla-bench-clients"])?;
         let release = target().join("release");
@@ -56,9 +68,10 @@ impl Programs {
         })
     }
 
-    /// Starts the broker that stores nothing.
-    pub(super) fn start_broker(&self) -> Result<Broker, String> {
+    /// Starts the broker that stores nothing; `flags` say what it holds nevertheless, and has held from the start.
+    pub(super) fn start_broker(&self, flags: &[(String, String)]) -> Result<Broker, String> {
         let mut child = Command::new(&self.null_broker)
+            .args(flags.iter().flat_map(|(name, value)| [format!("--{name}"), value.clone()]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -70,7 +83,7 @@ impl Programs {
                 .map_err(|error| format!("null-broker: {error}"))?;
         }
         let bootstrap = bootstrap.trim().to_owned();
-        let broker = Broker { child, bootstrap };
+        let broker = Broker { child: Some(child), bootstrap };
         if broker.bootstrap.is_empty() {
             Err("null-broker printed no address".to_owned())
         } else {
@@ -79,13 +92,13 @@ impl Programs {
     }
 
     /// The command that drives one client; `drive` itself for those in Rust.
-    fn command(&self, peer: &str) -> Result<Command, String> {
+    fn command(&self, peer: &str, class: &str) -> Result<Command, String> {
         match (peer, &self.franz_go, &self.java) {
             ("franz-go", Some(program), _) => Ok(Command::new(program)),
             ("java", _, Some(class_path)) => {
                 let mut java = Command::new(Tool::Java.path().map_err(|error| error.to_string())?);
                 java.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn").args(["-Xmx1g", "-cp", class_path]);
-                java.arg("Produce");
+                java.arg(class);
                 Ok(java)
             }
             ("franz-go" | "java", _, _) => Err(format!("{peer} wasn't built")),
@@ -101,6 +114,55 @@ impl Programs {
         topic: &str,
         flags: &[(String, String)],
     ) -> Result<Value, String> {
+        let (figures, counted) = self.run_and_count(broker, peer, topic, flags, "Produce", "count")?;
+        let sent = moved(&figures);
+        if counted < sent {
+            return Err(format!("{peer} claims {sent} records, and the broker counted {counted}"));
+        }
+        if counted > sent {
+            eprintln!("{peer} sent {} records twice", counted - sent);
+        }
+        Ok(figures)
+    }
+
+    /// Runs a client that reads a topic, and adds what the broker sent for each record that was read.
+    pub(super) fn read(
+        &self,
+        broker: &Broker,
+        peer: &str,
+        topic: &str,
+        flags: &[(String, String)],
+    ) -> Result<Value, String> {
+        let (mut figures, sent) = self.run_and_count(broker, peer, topic, flags, "Consume", "count-sent")?;
+        let read = moved(&figures);
+        if sent < read {
+            return Err(format!("{peer} claims {read} records, and the broker sent {sent}"));
+        }
+        figures["sent_per_read"] = (sent as f64 / read as f64).into();
+        Ok(figures)
+    }
+
+    /// Makes the topic and runs a client that sends records to itself.
+    pub(super) fn echo(
+        &self,
+        broker: &Broker,
+        peer: &str,
+        topic: &str,
+        flags: &[(String, String)],
+    ) -> Result<Value, String> {
+        self.run_and_count(broker, peer, topic, flags, "Consume", "count").map(|(figures, _)| figures)
+    }
+
+    /// Makes the topic, runs the client, and asks the broker how many records it was sent or has sent.
+    fn run_and_count(
+        &self,
+        broker: &Broker,
+        peer: &str,
+        topic: &str,
+        flags: &[(String, String)],
+        class: &str,
+        count: &str,
+    ) -> Result<(Value, u64), String> {
         let on = |mut command: Command, mode: Option<&str>| {
             command.args(["--brokers", &broker.bootstrap, "--topic", topic]);
             command.args(
@@ -115,24 +177,16 @@ impl Programs {
             finish(&mut command, peer)
         };
         on(self.drive(), Some("create-topic"))?;
-        let mut command = self.command(peer)?;
+        let mut command = self.command(peer, class)?;
         command.args(["--peer", peer]);
         let printed = on(command, None)?;
         let line = printed.lines().last().unwrap_or_default();
         let figures: Value =
             serde_json::from_str(line).map_err(|error| format!("{peer} printed {line:?}: {error}"))?;
-        let counted = on(self.drive(), Some("count"))?;
+        let counted = on(self.drive(), Some(count))?;
         let counted: u64 =
             counted.trim().parse().map_err(|error| format!("a count of {counted:?}: {error}"))?;
-        let claimed = figures["records"].as_u64().unwrap_or(u64::MAX);
-        let sent = claimed.saturating_add(figures["warmup"].as_u64().unwrap_or(0));
-        if counted < sent {
-            return Err(format!("{peer} claims {sent} records, and the broker counted {counted}"));
-        }
-        if counted > sent {
-            eprintln!("{peer} sent {} records twice", counted - sent);
-        }
-        Ok(figures)
+        Ok((figures, counted))
     }
 
     /// Instructions that a run takes in all, by callgrind.
@@ -162,19 +216,34 @@ impl Programs {
     }
 }
 
-/// A null broker that ends with this value.
+/// A broker; a null broker ends with this value.
 #[derive(Debug)]
 pub(super) struct Broker {
-    child: Child,
+    child: Option<Child>,
     bootstrap: String,
+}
+
+impl Broker {
+    /// One that somebody else runs.
+    pub(super) fn at(bootstrap: &str) -> Broker {
+        Broker { child: None, bootstrap: bootstrap.to_owned() }
+    }
 }
 
 impl Drop for Broker {
     fn drop(&mut self) {
         // It ends with its standard input; only its exit is waited for.
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            drop(child.stdin.take());
+            let _ = child.wait();
+        }
     }
+}
+
+/// Records that a client claims, those before the measurement included.
+fn moved(figures: &Value) -> u64 {
+    let claimed = figures["records"].as_u64().unwrap_or(u64::MAX);
+    claimed.saturating_add(figures["warmup"].as_u64().unwrap_or(0))
 }
 
 /// Whether a client knows a flag; `mode` is what replaces the flag of that name.
@@ -217,9 +286,10 @@ fn build_java() -> Result<String, String> {
             tools::find("javac").ok_or("java needs `javac` in PATH; or name other peers with --peers")?
         }
     };
-    let source: &Path = &repo::root().join("bench/java/Produce.java");
+    let sources: &Path = &repo::root().join("bench/java");
     let mut command = Command::new(compiler);
-    command.args(["-cp", &jars, "-d"]).arg(&classes).arg(source);
+    command.args(["-cp", &jars, "-d"]).arg(&classes);
+    command.args(["Produce.java", "Consume.java"].map(|name| sources.join(name)));
     finish(&mut command, "javac")?;
     Ok(format!("{}:{jars}", classes.display()))
 }

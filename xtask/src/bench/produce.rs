@@ -22,7 +22,7 @@ pub struct Plan {
 }
 
 /// Flags that are passed on to the clients; what they mean stands in `bench/README.md`.
-pub const FLAGS: [&str; 14] = [
+pub const FLAGS: [&str; 16] = [
     "mode",
     "records",
     "warmup",
@@ -37,6 +37,8 @@ pub const FLAGS: [&str; 14] = [
     "batch-bytes",
     "buffer-bytes",
     "workers",
+    "active",
+    "brokers",
 ];
 
 impl Default for Plan {
@@ -46,12 +48,20 @@ impl Default for Plan {
 }
 
 impl Plan {
-    fn flag(&self, name: &str) -> Option<&str> {
+    pub(super) fn flag(&self, name: &str) -> Option<&str> {
         self.flags.iter().rev().find(|(flag, _)| flag == name).map(|(_, value)| value.as_str())
     }
 
+    /// The clients that are named, or else these.
+    pub(super) fn peers_or(&self, peers: &[&str]) -> Vec<String> {
+        if self.peers.is_empty() {
+            return peers.iter().map(|peer| (*peer).to_owned()).collect();
+        }
+        self.peers.clone()
+    }
+
     /// The flags, with a default where one is missing.
-    fn flags_or(&self, name: &str, value: &str) -> Vec<(String, String)> {
+    pub(super) fn flags_or(&self, name: &str, value: &str) -> Vec<(String, String)> {
         let mut flags = self.flags.clone();
         if self.flag(name).is_none() {
             flags.push((name.to_owned(), value.to_owned()));
@@ -69,25 +79,39 @@ pub fn run(plan: &Plan) -> Result<(), String> {
     let awaiting = plan.flag("mode") == Some("produce-await");
     let flags = plan.flags_or("records", if awaiting { "20000" } else { "5000000" });
     let programs = Programs::build(&peers)?;
-    let broker = programs.start_broker()?;
+    let broker = programs.start_broker(&[])?;
+    let medians = in_turns(&peers, plan.rounds, |peer, topic| programs.run(&broker, peer, topic, &flags))?;
+    let table = if awaiting { latencies(&medians) } else { throughput(&medians) };
+    print(plan, &medians, &table);
+    Ok(())
+}
+
+/// Has each client run once a round; the medians of all rounds.
+pub(super) fn in_turns(
+    peers: &[String],
+    rounds: usize,
+    run: impl Fn(&str, &str) -> Result<Value, String>,
+) -> Result<Vec<Row>, String> {
     let mut runs: Vec<Vec<Value>> = peers.iter().map(|_| Vec::new()).collect();
-    for round in 0..plan.rounds.max(1) {
+    for round in 0..rounds.max(1) {
         // Another one begins each time, so that nobody always follows the same neighbour's heat.
         for turn in 0..peers.len() {
             let at = (turn + round) % peers.len();
             let topic = format!("bench-{round}-{}", peers[at]);
-            let figures = programs.run(&broker, &peers[at], &topic, &flags)?;
-            eprintln!("round {} of {}: {figures}", round + 1, plan.rounds);
+            let figures = run(&peers[at], &topic)?;
+            eprintln!("round {} of {rounds}: {figures}", round + 1);
             runs[at].push(figures);
         }
     }
-    let medians: Vec<Row> = peers.iter().zip(&runs).map(|(peer, runs)| Row::of(peer, runs)).collect();
-    let table = if awaiting { latencies(&medians) } else { throughput(&medians) };
+    Ok(peers.iter().zip(&runs).map(|(peer, runs)| Row::of(peer, runs)).collect())
+}
+
+/// Prints a table and below it each client's settings.
+pub(super) fn print(plan: &Plan, medians: &[Row], table: &Table) {
     println!("{}", table.render(plan.markdown));
-    for row in &medians {
+    for row in medians {
         println!("{}{}: {}", if plan.markdown { "- " } else { "" }, row.peer, row.settings);
     }
-    Ok(())
 }
 
 /// Prints how many instructions a record costs each client in its own process, the kernel's not counted.
@@ -109,7 +133,7 @@ pub fn count(plan: &Plan) -> Result<(), String> {
         return Err(format!("--records must be above {FEW}"));
     }
     let programs = Programs::build(&peers)?;
-    let broker = programs.start_broker()?;
+    let broker = programs.start_broker(&[])?;
     // Slowed down fifty times, no batch would be full within the usual linger.
     let mut flags = plan.flags_or("linger-ms", "1000");
     flags.retain(|(name, _)| name != "records" && name != "warmup");
@@ -150,8 +174,8 @@ fn defaults(plan: &Plan) -> Vec<String> {
 
 /// A client's medians.
 #[derive(Debug)]
-struct Row {
-    peer: String,
+pub(super) struct Row {
+    pub(super) peer: String,
     settings: String,
     rate: f64,
     megabytes: f64,
@@ -159,6 +183,8 @@ struct Row {
     memory: f64,
     p50: f64,
     p99: f64,
+    /// Of a reader: what the broker sent for each record that was read.
+    pub(super) sent: f64,
 }
 
 impl Row {
@@ -174,6 +200,7 @@ impl Row {
             memory: of("peak_rss_mb"),
             p50: of("p50_us"),
             p99: of("p99_us"),
+            sent: of("sent_per_read"),
         }
     }
 }
@@ -181,8 +208,9 @@ impl Row {
 /// Whom the others are compared with.
 const COMPARED: [&str; 3] = ["rdkafka", "franz-go", "raw"];
 
-fn throughput(rows: &[Row]) -> Table {
-    let mut table = Table::new(&[
+pub(super) fn throughput(rows: &[Row]) -> Table {
+    let reading = rows.iter().any(|row| row.sent > 0.0);
+    let mut head = vec![
         "client",
         "M records/s",
         "MB/s",
@@ -194,7 +222,11 @@ fn throughput(rows: &[Row]) -> Table {
         "CPU ÷ rdkafka",
         "CPU ÷ franz-go",
         "CPU ÷ raw",
-    ]);
+    ];
+    if reading {
+        head.push("sent ÷ read");
+    }
+    let mut table = Table::new(&head);
     for row in rows {
         let mut cells = vec![
             row.peer.clone(),
@@ -205,12 +237,15 @@ fn throughput(rows: &[Row]) -> Table {
         ];
         cells.extend(ratios(rows, row, |row| row.rate));
         cells.extend(ratios(rows, row, |row| row.processor));
+        if reading {
+            cells.push(format!("{:.3}", row.sent));
+        }
         table.row(cells);
     }
     table
 }
 
-fn latencies(rows: &[Row]) -> Table {
+pub(super) fn latencies(rows: &[Row]) -> Table {
     let mut table = Table::new(&[
         "client",
         "p50 µs",

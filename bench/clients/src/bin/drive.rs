@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use ottla_bench_clients::load::Load;
 use ottla_bench_clients::report::{self, Meter};
 use ottla_bench_clients::settings::{Mode, Settings};
-use ottla_bench_clients::{Failure, admin, peers};
+use ottla_bench_clients::{Failure, admin, echo, peers, readers};
 
 fn main() -> ExitCode {
     match run() {
@@ -26,7 +26,10 @@ fn run() -> Result<String, Failure> {
     match settings.mode {
         Mode::CreateTopic => Ok(settings.topic),
         Mode::Count => Ok(admin::count(&settings.brokers, &settings.topic)?.to_string()),
+        Mode::CountSent => Ok(admin::count_sent(&settings.brokers, &settings.topic)?.to_string()),
         Mode::Produce | Mode::ProduceAwait => measure(&settings),
+        Mode::Consume => read(&settings),
+        Mode::Latency => bounce(&settings),
     }
 }
 
@@ -46,4 +49,32 @@ fn measure(settings: &Settings) -> Result<String, Failure> {
     let (records, latencies) = send(settings.warmup, settings.records)?;
     let reading = meter.read();
     Ok(report::line(settings, &peer.settings(), warmup, records, reading, latencies))
+}
+
+fn read(settings: &Settings) -> Result<String, Failure> {
+    let mut reader = readers::start(settings)?;
+    let mut read = |count| {
+        let seen = if count > 0 { reader.read(count)? } else { readers::Seen::default() };
+        let bytes = seen.records * settings.bytes_each() as u64;
+        match seen.records >= count && seen.bytes == bytes {
+            true => Ok(seen.records),
+            false => Err::<_, Failure>(format!("{seen:?} instead of {count} records, {bytes} bytes").into()),
+        }
+    };
+    let warmup = read(settings.warmup)?;
+    let meter = Meter::start();
+    let records = read(settings.records)?;
+    let reading = meter.read();
+    Ok(report::line(settings, &reader.settings(), warmup, records, reading, Vec::new()))
+}
+
+fn bounce(settings: &Settings) -> Result<String, Failure> {
+    let mut echo = echo::start(settings)?;
+    if settings.warmup > 0 {
+        echo.bounce(settings.warmup)?;
+    }
+    let meter = Meter::start();
+    let latencies = echo.bounce(settings.records)?;
+    let reading = meter.read();
+    Ok(report::line(settings, &echo.settings(), settings.warmup, settings.records, reading, latencies))
 }

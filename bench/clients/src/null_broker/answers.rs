@@ -1,4 +1,4 @@
-//! Answers to everything but Produce: what clients ask before they send, and how many records they have sent.
+//! Answers to everything but Produce and Fetch: what clients ask before, and how many records went to and fro.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -17,7 +17,8 @@ use ottla_protocol::messages::find_coordinator::{
 };
 use ottla_protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use ottla_protocol::messages::list_offsets::{
-    ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse,
+    EARLIEST_TIMESTAMP, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListOffsetsTopicResponse,
 };
 use ottla_protocol::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
@@ -28,9 +29,11 @@ use ottla_protocol::wire::{BrokerIds, Reader};
 
 use super::{State, Topic, malformed};
 
+/// A timestamp that stands for a question of this broker's own: how many records it has sent of a partition.
+pub const RECORDS_SENT: i64 = -1000;
+
 const HOST: &str = "127.0.0.1";
-/// What is announced. Fetch is there because librdkafka wants to see it before it sends batches of format 2; it is
-/// never answered.
+/// What is announced.
 const SERVED: [Api; 8] = [
     ProduceRequest::API,
     FetchRequest::API,
@@ -77,6 +80,17 @@ pub(super) fn answer(
         }
         _ => Err(malformed(&format!("API {key}, which isn't answered"))),
     }
+}
+
+/// Reads a request whose `rest` follows the correlation id.
+pub(super) fn decode<R: Request>(
+    rest: &[u8],
+    api: Api,
+    key: i16,
+    version: i16,
+    correlation: i32,
+) -> io::Result<R> {
+    read(&body(rest, api, key, version, correlation)?, version)
 }
 
 /// The request behind its header.
@@ -223,7 +237,12 @@ fn offsets(request: ListOffsetsRequest, state: &State) -> ListOffsetsResponse {
     let topics = request.topics.into_iter().map(|asked| {
         let topic = state.topic(&asked.name, None);
         let partitions = asked.partitions.iter().map(|partition| {
-            let end = usize::try_from(partition.partition_index).ok().and_then(|at| topic.ends.get(at));
+            let counts = match partition.timestamp {
+                RECORDS_SENT => &topic.sent,
+                _ => &topic.ends,
+            };
+            let end = usize::try_from(partition.partition_index).ok().and_then(|at| counts.get(at));
+            let is_start = partition.timestamp == EARLIEST_TIMESTAMP && state.log.is_some();
             ListOffsetsPartitionResponse {
                 partition_index: partition.partition_index,
                 error_code: if end.is_some() {
@@ -231,7 +250,7 @@ fn offsets(request: ListOffsetsRequest, state: &State) -> ListOffsetsResponse {
                 } else {
                     ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
                 },
-                offset: end.map_or(-1, |end| end.load(Ordering::Relaxed)),
+                offset: end.map_or(-1, |end| if is_start { 0 } else { end.load(Ordering::Relaxed) }),
                 ..Default::default()
             }
         });

@@ -1,4 +1,5 @@
-//! A cluster that answers produce requests at once and keeps nothing but the end offset of each partition.
+//! A cluster that answers produce requests at once and keeps nothing but the end offset of each partition; or, given a
+//! [`Script`], one whose partitions all hold the same batch over and over, to be fetched.
 //!
 //! Brokers are ports of one process, connections are threads that block. A produce request is read just far enough to
 //! name its partitions; the records themselves are thrown away inside the kernel, where that is possible, so that the
@@ -7,6 +8,8 @@
 
 mod answers;
 mod feed;
+mod fetch;
+mod log;
 mod produce;
 
 use std::collections::HashMap;
@@ -17,10 +20,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 
 use ottla_protocol::api::Request;
+use ottla_protocol::messages::fetch::FetchRequest;
 use ottla_protocol::messages::produce::ProduceRequest;
 use ottla_protocol::uuid::Uuid;
 
+pub use answers::RECORDS_SENT;
 use feed::Feed;
+use fetch::Sessions;
+pub use log::Script;
 
 /// A cluster whose brokers listen.
 pub struct NullCluster {
@@ -31,6 +38,8 @@ pub struct NullCluster {
 pub(crate) struct State {
     nodes: Vec<u16>,
     default_partitions: i32,
+    /// What every partition holds from the start, if anything.
+    log: Option<log::Log>,
     topics: RwLock<Topics>,
     next_producer: AtomicI64,
 }
@@ -46,15 +55,22 @@ pub(crate) struct Topic {
     name: String,
     id: Uuid,
     ends: Box<[AtomicI64]>,
+    /// Records that were sent of each partition.
+    sent: Box<[AtomicI64]>,
 }
 
 impl NullCluster {
     /// Starts so many brokers on ports from `port` on, or on any if that is 0. Topics that nobody makes get
-    /// `default_partitions`.
+    /// `default_partitions`. Each topic's partitions hold what `script` says.
     ///
     /// # Errors
-    /// When a port can't be had.
-    pub fn start(brokers: u16, port: u16, default_partitions: i32) -> io::Result<NullCluster> {
+    /// When a port can't be had, or the script can't be followed.
+    pub fn start(
+        brokers: u16,
+        port: u16,
+        default_partitions: i32,
+        script: Option<&Script>,
+    ) -> io::Result<NullCluster> {
         let port_of = |broker: u16| if port == 0 { 0 } else { port + broker };
         let listeners: Vec<TcpListener> = (0..brokers.max(1))
             .map(|broker| TcpListener::bind(("127.0.0.1", port_of(broker))))
@@ -64,6 +80,7 @@ impl NullCluster {
         let state = Arc::new(State {
             nodes,
             default_partitions,
+            log: script.map(log::Log::of).transpose()?,
             topics: RwLock::default(),
             next_producer: AtomicI64::new(1000),
         });
@@ -99,7 +116,12 @@ impl State {
         let topic = Arc::new(Topic {
             name: name.to_owned(),
             id: Uuid(id),
-            ends: (0..partitions).map(|_| AtomicI64::new(0)).collect(),
+            ends: (0..partitions)
+                .map(|partition| {
+                    AtomicI64::new(self.log.as_ref().map_or(0, |log| log.end(partition, partitions)))
+                })
+                .collect(),
+            sent: (0..partitions).map(|_| AtomicI64::new(0)).collect(),
         });
         topics.by_name.insert(name.to_owned(), Arc::clone(&topic));
         topics.by_id.insert(topic.id, Arc::clone(&topic));
@@ -149,12 +171,19 @@ fn serve(stream: TcpStream, state: &State) -> io::Result<()> {
     let mut to_client = stream.try_clone()?;
     let mut feed = Feed::new(stream);
     let mut answer = Vec::new();
+    let mut sessions = Sessions::default();
     loop {
         let length = feed.int()?;
         feed.begin_frame(length)?;
         let (key, version) = (feed.short()?, feed.short()?);
         let correlation = feed.int()?;
         answer.clear();
+        if key == FetchRequest::API.key.0 {
+            let request =
+                answers::decode(&feed.rest_of_frame()?, FetchRequest::API, key, version, correlation)?;
+            sessions.answer(request, version, correlation, state, &mut to_client)?;
+            continue;
+        }
         if key == ProduceRequest::API.key.0 {
             produce::answer(&mut feed, version, correlation, state, &mut answer)?;
         } else {

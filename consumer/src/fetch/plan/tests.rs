@@ -50,13 +50,14 @@ impl Bench {
         }
     }
 
-    fn outlook(&self) -> Outlook {
-        self.plan.outlook(self.now, &self.subscription, &self.buffer, &self.leaders)
+    fn outlook(&mut self) -> Outlook {
+        self.plan.reroute();
+        self.plan.outlook(self.now, &mut self.subscription, &mut self.buffer, &self.leaders)
     }
 
     fn request(&mut self, node: NodeId) -> Option<PlannedFetch> {
         self.plan.begin(node);
-        self.plan.request(node, true, self.now, &self.subscription, &self.buffer, &self.leaders)
+        self.plan.request(node, true, self.now, &mut self.subscription, &mut self.buffer, &self.leaders)
     }
 
     fn buffer(&mut self, partition: usize, bytes: usize) {
@@ -96,7 +97,7 @@ fn each_broker_is_asked_for_its_partitions_and_once_at_a_time() {
 
 #[test]
 fn a_partition_without_a_leader_is_named_and_the_others_go_on() {
-    let bench = Bench::new(&[1, -1]);
+    let mut bench = Bench::new(&[1, -1]);
     let outlook = bench.outlook();
     assert_eq!(
         (outlook.ready, outlook.leaderless),
@@ -107,7 +108,7 @@ fn a_partition_without_a_leader_is_named_and_the_others_go_on() {
 #[test]
 fn a_broker_with_a_full_partition_is_left_alone_but_for_paused_ones() {
     let mut bench = Bench::new(&[1, 1, 2]);
-    bench.buffer(0, 9);
+    bench.buffer(0, 19);
     assert_eq!(bench.outlook().ready, [1, 2]);
     bench.buffer(0, 1);
     assert_eq!(bench.outlook().ready, [2]);
@@ -132,12 +133,116 @@ fn what_is_asked_for_and_what_is_buffered_stays_within_a_brokers_share() {
 }
 
 #[test]
-fn paused_partitions_that_fill_the_buffer_do_not_starve_the_others() {
-    let mut bench = Bench::new(&[1, 1]);
-    bench.buffer(0, 500);
+fn paused_partitions_that_fill_a_share_do_not_starve_the_others_as_long_as_the_bound_allows_it() {
+    let mut bench = Bench::new(&[1, 1, 2]);
+    bench.buffer(0, 45);
     bench.subscription.set_paused(&name(0), true);
-    assert_eq!(bench.outlook().ready, [1]);
+    assert_eq!(bench.outlook().ready, [1, 2]);
     assert_eq!(bench.request(1).unwrap().max_bytes, 10);
+    bench.plan.finish(1, bench.now, Duration::ZERO);
+    bench.buffer(0, 45);
+    assert_eq!(bench.outlook().ready, [1, 2]);
+    bench.buffer(0, 1);
+    assert!(bench.outlook().ready.is_empty());
+    assert_eq!(bench.request(1), None);
+    bench.plan.finish(1, bench.now, Duration::ZERO);
+    bench.subscription.remove(&name(0));
+    bench.buffer.discard(&name(0));
+    assert_eq!(bench.outlook().ready, [1, 2]);
+}
+
+#[test]
+fn what_is_asked_of_one_broker_is_not_promised_to_another() {
+    let mut bench = Bench::new(&[1, 1, 2, 2]);
+    bench.buffer(0, 85);
+    bench.subscription.set_paused(&name(0), true);
+    assert_eq!(bench.request(2).unwrap().max_bytes, 15);
+    assert!(bench.outlook().ready.is_empty());
+    bench.plan.finish(2, bench.now, Duration::ZERO);
+    assert_eq!(bench.outlook().ready, [1, 2]);
+}
+
+#[test]
+fn a_broker_that_never_answers_takes_nothing_from_the_others() {
+    let mut bench = Bench::new(&[1, 2]);
+    bench.request(1);
+    for _ in 0..5 {
+        assert_eq!(bench.outlook().ready, [2]);
+        assert_eq!(bench.request(2).unwrap().max_bytes, 20);
+        bench.plan.finish(2, bench.now, Duration::ZERO);
+    }
+}
+
+#[test]
+fn partitions_that_move_away_from_a_broker_that_never_answers_are_asked_for_at_once() {
+    let mut bench = Bench::new(&[1, 1]);
+    bench.plan.limits.fetch_max_bytes = 100;
+    assert_eq!(bench.request(1).unwrap().max_bytes, 100);
+    bench.leaders.of[1] = Some(2);
+    assert_eq!(bench.outlook().ready, [2]);
+    assert_eq!(bench.request(2).unwrap().max_bytes, 50);
+}
+
+#[test]
+fn once_a_session_is_open_only_what_changed_is_looked_at_and_asked_for() {
+    let mut bench = Bench::new(&[1, 1, 1]);
+    assert_eq!(partitions(&bench.request(1).unwrap()), [0, 1, 2]);
+    bench.plan.session_mut(1).handle_response(7, ottla_protocol::error_code::ErrorCode::NONE);
+    bench.plan.finish(1, bench.now, Duration::ZERO);
+    // The metadata say something else, but nobody has been told.
+    bench.leaders.of = vec![None, None, None];
+    bench.leaders.of[1] = Some(1);
+    let generation = bench.subscription.partition(&name(1)).unwrap().generation;
+    bench.subscription.advance(&name(1), generation, 9, 1);
+    let planned = bench.request(1).unwrap();
+    assert_eq!((planned.session.session_epoch, partitions(&planned)), (1, vec![1]));
+    assert!(planned.session.forgotten.is_empty());
+    bench.plan.session_mut(1).handle_response(7, ottla_protocol::error_code::ErrorCode::NONE);
+    bench.plan.finish(1, bench.now, Duration::ZERO);
+    bench.plan.reroute();
+    let planned = bench.request(1).unwrap();
+    assert_eq!(planned.session.forgotten[0].partitions, [0, 2]);
+    assert!(partitions(&planned).is_empty());
+}
+
+#[test]
+fn the_sums_are_those_of_the_partitions_whatever_happened() {
+    let mut random = fastrand::Rng::with_seed(5);
+    for _ in 0..50 {
+        let mut bench = Bench::new(&[1, 2, 1, 3, 2, 1]);
+        for _ in 0..200 {
+            let partition = random.usize(0..6);
+            let generation = bench.subscription.partition(&name(partition)).map(|one| one.generation);
+            match (random.usize(0..9), generation) {
+                (0, _) => drop(bench.subscription.set_paused(&name(partition), random.bool())),
+                (1, Some(_)) => bench.buffer(partition, random.usize(0..15)),
+                (2, _) => bench.buffer.discard(&name(partition)),
+                (3, Some(generation)) => {
+                    let at = bench.now + Duration::from_millis(random.u64(0..10));
+                    bench.subscription.put_off(&name(partition), generation, at);
+                }
+                (4, _) => drop(bench.subscription.seek(&name(partition), Start::Offset(random.i64(0..99)))),
+                (5, _) => {
+                    bench.buffer.discard(&name(partition));
+                    bench.subscription.remove(&name(partition));
+                }
+                (6, _) => drop(bench.subscription.add(name(partition), Start::Offset(1), random.bool())),
+                (7, _) => bench.now += Duration::from_millis(random.u64(0..5)),
+                _ => {
+                    let node = random.i32(1..4);
+                    drop(bench.request(node));
+                    if random.bool() {
+                        bench.plan.finish(node, bench.now, Duration::ZERO);
+                    }
+                }
+            }
+            let Bench { now, subscription, buffer, leaders, plan } = &mut bench;
+            let by_changes = plan.outlook(*now, subscription, buffer, leaders);
+            plan.rows = Rows::default();
+            plan.reroute();
+            assert_eq!(plan.outlook(*now, subscription, buffer, leaders), by_changes);
+        }
+    }
 }
 
 #[test]
@@ -206,5 +311,52 @@ fn held_halted_and_reporting_partitions_are_not_asked_for() {
         set(bench.subscription.current_mut(&name(0), generation).unwrap());
         assert_eq!(bench.outlook(), Outlook::default());
         assert_eq!(bench.request(1), None);
+    }
+}
+
+/// Counts what is asked of the metadata.
+struct Counted(std::cell::Cell<usize>);
+
+impl Routes for Counted {
+    fn route(&self, _: &TopicPartition) -> Option<Route> {
+        self.0.set(self.0.get() + 1);
+        Some(Route { leader: 1, epoch: 1, topic_id: Uuid([7; 16]) })
+    }
+
+    fn knows(&self, _: NodeId) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_round_over_ten_thousand_partitions_looks_at_those_with_news_alone() {
+    let mut bench = Bench::new(&[1; 10_000]);
+    let Bench { now, subscription, buffer, plan, .. } = &mut bench;
+    let counted = Counted(std::cell::Cell::new(0));
+    plan.begin(1);
+    plan.request(1, true, *now, subscription, buffer, &counted).unwrap();
+    assert_eq!(counted.0.take(), 10_000);
+    for round in 1..100 {
+        plan.session_mut(1).handle_response(9, ottla_protocol::error_code::ErrorCode::NONE);
+        plan.finish(1, *now, Duration::ZERO);
+        for partition in [round as usize, 5000] {
+            let generation = subscription.partition(&name(partition)).unwrap().generation;
+            let fetch =
+                CompletedFetch::new(vec![0; 3].into(), 5, IsolationLevel::ReadUncommitted, Vec::new());
+            buffer.push(&name(partition), generation, fetch);
+            subscription
+                .current_mut(&name(partition), generation)
+                .unwrap()
+                .fetching_mut()
+                .unwrap()
+                .fetch_offset += 1;
+        }
+        while let Some(reading) = buffer.take(|_| true) {
+            buffer.finish(&reading);
+        }
+        assert_eq!(plan.outlook(*now, subscription, buffer, &counted).ready, [1]);
+        let planned = plan.request(1, true, *now, subscription, buffer, &counted).unwrap();
+        assert_eq!(partitions(&planned), [round, 5000]);
+        assert!(counted.0.take() <= 4);
     }
 }
