@@ -59,7 +59,7 @@ enum Protocol {
 
 /// What every scenario about groups runs with.
 const PROTOCOLS: &[Protocol] =
-    &[Protocol::Classic(Strategy::Range), Protocol::Classic(Strategy::CooperativeSticky)];
+    &[Protocol::Classic(Strategy::Range), Protocol::Classic(Strategy::CooperativeSticky), Protocol::Consumer];
 
 impl Protocol {
     /// After how long without a heartbeat a member that asks for `session` counts as dead.
