@@ -79,7 +79,7 @@ fn features() -> Result<(), String> {
     succeed(&mut cargo(&["check", "--package", "ottla-mock", "--no-default-features"]))?;
     let check = ["check", "--package", "ottla", "--no-default-features"];
     succeed(&mut cargo(&check))?;
-    for feature in ["gzip", "snappy", "lz4", "zstd", "zstd-simd", "json", "metrics", "mock"] {
+    for feature in ["gzip", "snappy", "lz4", "zstd", "zstd-simd", "json", "metrics", "mock", "signal"] {
         succeed(cargo(&check).args(["--features", feature]))?;
     }
     Ok(())
