@@ -1,7 +1,7 @@
 //! Cuts what comes from a socket into frames. A pure machine.
 //!
 //! Guarantees: a frame comes out as one `Bytes` that shares the buffer it was read into; a frame's announced length
-//! reserves at most as much again as has already arrived (and two mebibytes to start with); a length beyond the limit is
+//! reserves at most as much again as has already arrived (and little more than a mebibyte to start with); a length beyond the limit is
 //! refused before anything is reserved.
 
 use std::fmt;
@@ -15,7 +15,7 @@ const CHUNK: usize = 64 << 10;
 const LARGE_FROM: usize = 16 << 10;
 /// What a large frame's buffer starts with, at most. More than a fetch of one partition's worth, which is a mebibyte and its
 /// head: growing for the last few bytes would copy all others.
-const FIRST_STEP: usize = 2 << 20;
+const FIRST_STEP: usize = (1 << 20) + CHUNK;
 
 #[derive(Debug)]
 pub(super) struct FrameReader {
