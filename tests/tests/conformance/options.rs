@@ -57,8 +57,6 @@ const NOT_OFFERED: &[(&str, &str)] = &[
     ("transaction.timeout.ms", "transactions, not yet"),
     ("transactional.id", "transactions, not yet"),
     ("transaction.two.phase.commit.enable", "transactions, not yet"),
-    ("group.protocol", "the consumer protocol of KIP-848, not yet"),
-    ("group.remote.assignor", "the consumer protocol of KIP-848, not yet"),
     ("share.acknowledgement.mode", "share groups, not yet"),
     ("share.acquire.mode", "share groups, not yet"),
     ("bootstrap.controllers", "the admin client, not yet"),
@@ -66,7 +64,6 @@ const NOT_OFFERED: &[(&str, &str)] = &[
     // Not yet: single wishes.
     ("send.buffer.bytes", "sockets keep the system's buffers"),
     ("receive.buffer.bytes", "sockets keep the system's buffers"),
-    ("exclude.internal.topics", "single options, not yet"),
 ];
 
 pub(crate) fn judge(case: &Json) -> Outcome {

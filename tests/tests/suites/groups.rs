@@ -255,8 +255,8 @@ fn a_slow_application_stays_in_its_group_and_one_that_oversleeps_returns_to_it()
         let mut dice = Dice::new("slow application");
         let group = unique("slow");
         let (load, team) = load(&kafka, "slow", &mut dice).await;
-        let base = member_of(&group, Strategy::CooperativeSticky).session_timeout(MS(1_500));
-        let slow = team.member(&kafka, 1, base.clone().max_poll_interval(SECONDS(6)), Habits::default());
+        let base = member_of(&group, Strategy::CooperativeSticky).session_timeout(SECONDS(2));
+        let slow = team.member(&kafka, 1, base.clone().max_poll_interval(SECONDS(7)), Habits::default());
         let quick = team.member(&kafka, 2, base, Habits::default());
         team.balanced(PROMPT, 6, &[&slow, &quick]).await;
         let before = slow.view();
@@ -268,16 +268,16 @@ fn a_slow_application_stays_in_its_group_and_one_that_oversleeps_returns_to_it()
             let reads = || slow.view().records > records;
             team.until("the slow member polls again", time + PROMPT, &[&slow, &quick], reads).await;
         };
-        polls_again(SECONDS(3)).await;
+        polls_again(SECONDS(4)).await;
         assert_eq!(slow.view().metadata, before.metadata);
         assert_eq!(quick.view().generation(), before.generation());
         assert!(!slow.lost_any());
 
         // Longer than it may: the other member gets everything, and gives its half back at the next poll.
-        slow.be_busy(SECONDS(10));
-        let took_over = team.balanced(SECONDS(6) + PROMPT, 6, &[&quick]).await;
-        assert!(took_over < SECONDS(9), "the partitions moved only after {took_over:?}");
-        team.balanced(SECONDS(10) + PROMPT, 6, &[&slow, &quick]).await;
+        slow.be_busy(SECONDS(12));
+        let took_over = team.balanced(SECONDS(7) + PROMPT, 6, &[&quick]).await;
+        assert!(took_over < SECONDS(11), "the partitions moved only after {took_over:?}");
+        team.balanced(SECONDS(12) + PROMPT, 6, &[&slow, &quick]).await;
         assert!(slow.lost_any(), "{:#?}", slow.events());
         assert!(!quick.lost_any());
         let records = slow.view().records;

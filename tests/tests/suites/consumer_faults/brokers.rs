@@ -191,9 +191,16 @@ fn often_cut(dice: &mut Dice) -> Fate {
     }
 }
 
+/// How often members are cut off that are in the group.
+const AT_LEAST: u64 = 100;
+
+/// Far more than heartbeats need of which many are lost. A coordinator that has given out a member id whose owner never
+/// hears of it lets nobody pass until that id's session has ended, so that joining may take as long.
+const CUT_SESSION: Duration = Duration::from_secs(12);
+
 #[test]
 fn five_hundred_cut_connections_lose_and_reorder_nothing_and_cost_no_member_its_membership() {
-    WORLD.peace(SECONDS(150), async |kafka, nodes| {
+    WORLD.peace(SECONDS(180), async |kafka, nodes| {
         let goal = 500 / PROTOCOLS.len() as u64 + 1;
         let repeated = with_crews(&kafka, nodes, "cut", 6, async |stage| {
             let dice = Dice::seeded(stage.dice.next());
@@ -204,16 +211,19 @@ fn five_hundred_cut_connections_lose_and_reorder_nothing_and_cost_no_member_its_
             let cut = Kafka::with_dialer(client, Arc::clone(&dialer) as Arc<_>).unwrap();
             let crew = &stage.crew;
             let member = || {
-                let options = options(crew.protocol, &crew.group, LONG_SESSION);
+                let options = options(crew.protocol, &crew.group, CUT_SESSION);
                 crew.member(&cut, options.max_poll_records(50usize).fetch_max_wait(MS(20)), crew.habits())
             };
             let members = [member(), member(), member()];
-            crew.balanced(PATIENT, &members.each_ref()).await;
+            let joined = crew.balanced(CUT_SESSION + PATIENT, &members.each_ref()).await;
+            println!("{:?}: {} cuts before all had joined after {joined:?}", crew.protocol, dialer.cuts());
             let identities = || members.each_ref().map(|member| member.view().metadata);
             let (before, began) = (identities(), Instant::now());
+            // Joining may have used most of them up; what counts is what members do that are in the group.
+            let goal = goal.max(dialer.cuts() + AT_LEAST);
             while dialer.cuts() < goal {
                 crew.going_on(PATIENT, &members.each_ref()).await;
-                assert!(began.elapsed() < Duration::from_secs(100), "{} cuts", dialer.cuts());
+                assert!(began.elapsed() < Duration::from_secs(70), "{} cuts", dialer.cuts());
             }
             println!("{:?}: {} cuts in {:?}", crew.protocol, dialer.cuts(), began.elapsed());
             assert_eq!(identities(), before, "a member joined again");

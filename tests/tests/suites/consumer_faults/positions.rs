@@ -88,12 +88,14 @@ fn long_aborted_ranges_are_passed_by_without_a_record_and_leave_no_lag() {
         within(PROMPT, "writing the last markers", ended).await;
         let (began, mut found) = (Instant::now(), Vec::new());
         for partition in [at(0), at(1)] {
-            while consumer.position(&partition).await.unwrap() < end {
-                assert!(began.elapsed() < PATIENT, "at {:?} of {end}", consumer.position(&partition).await);
+            while consumer.lag(&partition) != Some(0) || consumer.position(&partition).await.unwrap() < end {
+                let lag = consumer.lag(&partition);
+                assert!(began.elapsed() < PATIENT, "{partition}: {lag:?} behind");
                 for record in consumer.poll(MS(100)).await.unwrap() {
                     found.push(Id::parse(record.value().unwrap()).unwrap());
                 }
             }
+            assert_eq!(consumer.position(&partition).await.unwrap(), end);
         }
         println!("written in {wrote:?}, read in {:?}", began.elapsed());
         found.sort();

@@ -4,7 +4,8 @@ use ottla::consumer::GroupProtocol;
 
 use super::*;
 
-/// A group's coordinator asks for a heartbeat every 5 seconds, and partitions change hands with those.
+/// Partitions change hands with heartbeats, of which the clusters ask for two in a second, and patterns are matched again at
+/// most every ten seconds.
 const SOON: Duration = Duration::from_secs(30);
 
 fn member_of(group: &str) -> ConsumerOptions {
@@ -53,9 +54,9 @@ fn a_member_that_oversleeps_loses_its_partitions_and_returns_under_its_id() {
         let slow = team.member(&kafka, 2, slow, Habits::default());
         team.balanced(SOON, 6, &[&quick, &slow]).await;
         let before = slow.view();
-        slow.be_busy(SECONDS(20));
+        slow.be_busy(SECONDS(14));
         team.balanced(SOON, 6, &[&quick]).await;
-        team.balanced(SECONDS(20) + SOON, 6, &[&quick, &slow]).await;
+        team.balanced(SECONDS(14) + SOON, 6, &[&quick, &slow]).await;
         assert!(slow.lost_any() && !quick.lost_any());
         let id = |view: &member::View| view.metadata.as_ref().map(|metadata| metadata.member_id.clone());
         assert_eq!(id(&slow.view()), id(&before));
@@ -73,11 +74,17 @@ fn a_pattern_is_matched_by_the_brokers_and_topics_come_in_as_they_are_created() 
         let mut consumer = kafka.consumer(member_of(&group)).unwrap();
         // Names are unique to the test; the second topic's is the first one's with something behind it.
         consumer.subscribe_pattern(format!("{}.*", name.replace('.', "\\."))).unwrap();
-        let started = Instant::now();
-        while consumer.assignment().len() < 3 {
-            consumer.poll(MS(100)).await.unwrap();
-            assert!(started.elapsed() < SOON, "{consumer:?}");
-        }
+        let mut assigned = async |partitions: usize| {
+            let started = Instant::now();
+            while consumer.assignment().len() < partitions {
+                consumer.poll(MS(100)).await.unwrap();
+                assert!(started.elapsed() < SOON, "{consumer:?}");
+            }
+            println!("{partitions} partitions after {:?}", started.elapsed());
+        };
+        assigned(3).await;
+        topic(&kafka, &name, 2).await;
+        assigned(5).await;
         consumer.close(PROMPT).await.unwrap();
     });
 }
