@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use ottla_client::{CoordinatorKey, Error, ErrorKind, NodeId, TopicPartition};
+use ottla_client::{Cluster, CoordinatorKey, Error, ErrorKind, NodeId, TopicPartition};
 use ottla_protocol::api::Request;
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::offset_commit::OffsetCommitRequest;
@@ -16,7 +16,9 @@ use ottla_protocol::messages::offset_fetch::OffsetFetchRequest;
 use tokio::time::Instant as Clock;
 use tracing::Instrument;
 
-use super::request::{BY_ID, Judgement, Topics, commit_request, fetch_request, judge_commit, judge_fetch};
+use super::request::{
+    BY_ID, Judgement, Origins, Topics, commit_request, fetch_request, judge_commit, judge_fetch,
+};
 use super::{Committer, OffsetAndMetadata};
 use crate::group::Membership;
 
@@ -39,6 +41,7 @@ impl Committer {
     pub(crate) fn commit(
         &self,
         offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
+        origins: Origins,
         deadline: Instant,
     ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         let (this, sender) = (self.clone(), self.membership());
@@ -62,7 +65,7 @@ impl Committer {
                     Err(_) => return this.counted(called, Err(tries.give_up())),
                 },
             };
-            let result = this.commit_as(sender, pending, &mut tries).await;
+            let result = this.commit_as(sender, pending, &origins, &mut tries).await;
             this.counted(called, result)
         }
         .instrument(span)
@@ -78,29 +81,43 @@ impl Committer {
         &self,
         mut sender: Arc<Membership>,
         mut pending: BTreeMap<TopicPartition, OffsetAndMetadata>,
+        origins: &Origins,
         tries: &mut Tries,
     ) -> Result<(), Error> {
         let mut by_id = true;
+        let mut gone = BTreeSet::new();
         loop {
             if self.member.is_some() && !self.membership().is_member() {
                 return Err(self.lost(None));
             }
+            let cluster = self.client.cluster();
+            pending.retain(|partition, _| {
+                let stays = !is_of_another_topic(&cluster, origins, partition);
+                stays || !gone.insert(Arc::clone(&partition.topic))
+            });
+            if pending.is_empty() {
+                return self.all_but(gone, tries);
+            }
             tries.count += 1;
-            let topics = Topics::of(&self.client.cluster(), pending.keys());
+            let topics = Topics::of(&cluster, origins, pending.keys());
             let newest = if by_id { topics.newest_version() } else { BY_ID - 1 };
             let request = |_| commit_request(&self.group_id, &sender, &pending, &topics);
             match self.ask::<OffsetCommitRequest>(request, newest, tries.deadline).await {
                 Err(failure) => self.pass_over(tries, failure)?,
                 Ok((node, response)) => match judge_commit(&mut pending, &topics, &response) {
-                    Judgement::Done => return Ok(()),
+                    Judgement::Done => return self.all_but(gone, tries),
                     Judgement::Failed(error) => return Err(error.with_tries(tries.count)),
-                    Judgement::Retry { code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, .. }
-                        if self.are_gone(pending.keys()) =>
-                    {
-                        return Err(self.gone(&pending).with_tries(tries.count));
+                    Judgement::Retry {
+                        code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID,
+                        ..
+                    } if self.are_gone(pending.keys()) => {
+                        gone.extend(pending.keys().map(|partition| Arc::clone(&partition.topic)));
+                        return self.all_but(gone, tries);
                     }
                     Judgement::Retry { code, elsewhere } => {
-                        by_id &= !self.retry_after(tries, node, code, elsewhere);
+                        let unknown = self.retry_after(tries, node, code, elsewhere);
+                        // By name, offsets of a topic that is gone would become those of its successor.
+                        by_id &= !unknown || pending.keys().any(|partition| origins.contains_key(partition));
                     }
                     Judgement::Membership(code) => match self.reconsider(code, &sender)? {
                         Some(newer) => {
@@ -128,15 +145,18 @@ impl Committer {
         })
     }
 
-    fn gone(&self, pending: &BTreeMap<TopicPartition, OffsetAndMetadata>) -> Error {
-        let topics: BTreeSet<&str> = pending.keys().map(|partition| &*partition.topic).collect();
-        let topics: Vec<&str> = topics.into_iter().collect();
+    /// All is committed but what was of topics that are gone.
+    fn all_but(&self, gone: BTreeSet<Arc<str>>, tries: &Tries) -> Result<(), Error> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let topics: Vec<&str> = gone.iter().map(|topic| &**topic).collect();
         let message = format!(
-            "offsets of group `{}` are not committed for topics that do not exist any more: {}",
+            "offsets of group `{}` are not committed for topics that do not exist any more, or were created anew: {}",
             self.group_id,
             topics.join(", ")
         );
-        Error::from_code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message)
+        Err(Error::from_code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message).with_tries(tries.count))
     }
 
     /// The committed offset of each partition, `None` where there is none.
@@ -161,7 +181,7 @@ impl Committer {
         let mut by_id = true;
         while !pending.is_empty() {
             tries.count += 1;
-            let topics = Topics::of(&self.client.cluster(), pending.iter());
+            let topics = Topics::of(&self.client.cluster(), &Origins::new(), pending.iter());
             let newest = if by_id { topics.newest_version() } else { BY_ID - 1 };
             let reader = self.membership();
             let request = |version| fetch_request(&self.group_id, &reader, &pending, &topics, version);
@@ -324,6 +344,15 @@ impl Committer {
 
     fn key(&self) -> CoordinatorKey {
         CoordinatorKey::Group(Arc::clone(&self.group_id))
+    }
+}
+
+/// Whether the topic of this name is another one by now.
+fn is_of_another_topic(cluster: &Cluster, origins: &Origins, partition: &TopicPartition) -> bool {
+    let now = cluster.topic(&partition.topic).map(|topic| topic.id).filter(|id| !id.is_zero());
+    match (origins.get(partition), now) {
+        (Some(origin), Some(now)) => *origin != now,
+        _ => false,
     }
 }
 

@@ -22,6 +22,8 @@ use std::time::Duration;
 use ottla_client::{Backoff, Client, GroupLane};
 use tokio::sync::{Semaphore, watch};
 
+pub(crate) use request::Origins;
+
 use crate::group::{GroupConfig, Lanes, Membership, Shared};
 use crate::metrics::Meter;
 

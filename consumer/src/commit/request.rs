@@ -32,6 +32,10 @@ const BY_EPOCH: i16 = 9;
 /// The first version of OffsetFetch that can insist on stable offsets.
 const REQUIRE_STABLE: i16 = 7;
 
+/// The ids of the topics that positions are of. A topic that was deleted and created again has the same name, but what was
+/// read of the old one says nothing about the new one.
+pub(crate) type Origins = HashMap<TopicPartition, Uuid>;
+
 /// The topics of a request, in both forms of their names.
 #[derive(Debug, Default)]
 pub(super) struct Topics {
@@ -55,13 +59,20 @@ pub(super) enum Judgement {
 }
 
 impl Topics {
-    pub(super) fn of<'a>(cluster: &Cluster, partitions: impl Iterator<Item = &'a TopicPartition>) -> Topics {
+    /// By the ids in `origins` where those have one, else by the metadata.
+    pub(super) fn of<'a>(
+        cluster: &Cluster,
+        origins: &Origins,
+        partitions: impl Iterator<Item = &'a TopicPartition>,
+    ) -> Topics {
         let mut topics = Topics { complete: true, ..Topics::default() };
-        for TopicPartition { topic, .. } in partitions {
+        for partition in partitions {
+            let topic = &partition.topic;
             if topics.ids.contains_key(topic) {
                 continue;
             }
-            match cluster.topic(topic).map(|topic| topic.id) {
+            let known = || cluster.topic(topic).map(|topic| topic.id);
+            match origins.get(partition).copied().or_else(known) {
                 Some(id) if !id.is_zero() => {
                     topics.ids.insert(Arc::clone(topic), id);
                     topics.names.insert(id, Arc::clone(topic));

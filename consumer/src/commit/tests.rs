@@ -32,7 +32,7 @@ fn offsets() -> BTreeMap<TopicPartition, OffsetAndMetadata> {
 }
 
 fn by_name() -> Topics {
-    Topics::of(&Cluster::default(), offsets().keys())
+    Topics::of(&Cluster::default(), &HashMap::new(), offsets().keys())
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_commit_carries_the_membership_and_the_partitions_by_topic() {
 #[test]
 fn topics_without_ids_go_by_name() {
     assert_eq!(by_name().newest_version(), 9);
-    assert_eq!(Topics::of(&Cluster::default(), [].into_iter()).newest_version(), i16::MAX);
+    assert_eq!(Topics::of(&Cluster::default(), &HashMap::new(), [].into_iter()).newest_version(), i16::MAX);
 }
 
 fn answered(codes: [ErrorCode; 3]) -> OffsetCommitResponse {

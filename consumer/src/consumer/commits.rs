@@ -14,7 +14,7 @@ use ottla_client::{Error, TopicPartition};
 
 use super::Consumer;
 use super::driver::{Begun, Runtime};
-use crate::commit::{Committer, OffsetAndMetadata};
+use crate::commit::{Committer, OffsetAndMetadata, Origins};
 use crate::fetch::state::FetchState;
 use crate::record::Record;
 
@@ -192,7 +192,8 @@ impl Consumer {
             // Whatever this one says, what earlier ones said is not what is committed any more.
             auto_commit.forget(offsets.keys());
         }
-        Ok(begin_commit(&self.runtime, &committer, offsets, self.default_deadline()))
+        let origins = origins(&self.shared.state(), offsets.keys());
+        Ok(begin_commit(&self.runtime, &committer, offsets, origins, self.default_deadline()))
     }
 
     /// Whoever commits for this consumer: the member of the group, or, without one, the consumer alone.
@@ -231,9 +232,22 @@ pub(super) fn begin_commit(
     runtime: &Runtime,
     committer: &Committer,
     offsets: &Offsets,
+    origins: Origins,
     deadline: Instant,
 ) -> Begun {
-    runtime.begin(committer.commit(offsets, deadline))
+    runtime.begin(committer.commit(offsets, origins, deadline))
+}
+
+/// Of which topics the positions in these partitions are, as far as leaders were compared.
+pub(super) fn origins<'a>(
+    state: &FetchState,
+    partitions: impl Iterator<Item = &'a TopicPartition>,
+) -> Origins {
+    let origin = |partition: &TopicPartition| {
+        let route = state.subscription.partition(partition)?.route?;
+        (!route.topic_id.is_zero()).then(|| (partition.clone(), route.topic_id))
+    };
+    partitions.filter_map(origin).collect()
 }
 
 /// The positions of all partitions that have one.

@@ -16,8 +16,8 @@ use ottla_client::{Error, ErrorKind, TopicPartition};
 use tracing::Instrument;
 
 use super::Consumer;
-use super::commits::{begin_commit, positions};
-use super::driver::{Begun, Runtime};
+use super::commits::{begin_commit, origins, positions};
+use super::driver::{self, Begun, Runtime};
 use crate::commit::{Committer, OffsetAndMetadata};
 use crate::fetch::driver::{Shared, now, until};
 use crate::group::GroupEvent;
@@ -52,13 +52,19 @@ type Telling = Pin<Box<dyn Future<Output = Told> + Send>>;
 impl Consumer {
     /// Does what the group asks for; false if `deadline` passes first.
     pub(super) async fn rebalance(&mut self, deadline: Option<Instant>) -> Result<bool, Error> {
-        self.go_on()?;
         loop {
+            self.go_on()?;
             if self.step.is_none() {
-                let Some(event) = self.group.as_mut().and_then(|group| group.try_event()) else {
-                    return Ok(true);
-                };
-                self.begin_event(event)?;
+                match self.group.as_mut().and_then(|group| group.try_event()) {
+                    Some(event) => self.begin_event(event)?,
+                    None if !self.awaits_loss() => return Ok(true),
+                    None => {
+                        if !driver::wait(&self.shared, self.group.as_mut(), deadline).await {
+                            return Ok(false);
+                        }
+                        continue;
+                    }
+                }
             }
             let stopping = self.stopping();
             let finished = tokio::select! {
@@ -72,6 +78,15 @@ impl Consumer {
                 None => return Ok(false),
             }
         }
+    }
+
+    /// Whether the member is out of its group, and has yet to say that all partitions are lost.
+    ///
+    /// A member that oversleeps while the application has another step to take says it only after that step. Between the
+    /// two, the partitions look as if they were still the application's.
+    fn awaits_loss(&self) -> bool {
+        let is_out = self.group.as_ref().is_some_and(|group| !group.membership().is_member());
+        is_out && self.shared.state().subscription.iter().next().is_some()
     }
 
     /// Begins a step that the consumer takes by itself: it gives everything up, if it still has it.
@@ -282,7 +297,8 @@ impl StepContext {
     fn begin(&self, offsets: &HashMap<TopicPartition, OffsetAndMetadata>) -> ListenerFuture<'static> {
         match &self.committer {
             Some(committer) => {
-                Box::pin(begin_commit(&self.runtime, committer, offsets, now() + self.timeout))
+                let origins = origins(&self.shared.state(), offsets.keys());
+                Box::pin(begin_commit(&self.runtime, committer, offsets, origins, now() + self.timeout))
             }
             None => Box::pin(std::future::ready(Err(Error::new(
                 ErrorKind::InvalidState,

@@ -8,7 +8,7 @@ use ottla_client::{Error, TopicPartition};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::offset_fetch::OffsetFetchRequest;
 
-use super::super::request::{BY_ID, Judgement, Topics, fetch_request, judge_fetch, refused};
+use super::super::request::{BY_ID, Judgement, Origins, Topics, fetch_request, judge_fetch, refused};
 use super::super::{Committer, OffsetAndMetadata};
 use super::Tries;
 
@@ -36,7 +36,7 @@ impl Committer {
             tries.count += 1;
             let mut pending = partitions.to_vec();
             let mut found = HashMap::with_capacity(pending.len());
-            let topics = Topics::of(&self.client.cluster(), pending.iter());
+            let topics = Topics::of(&self.client.cluster(), &Origins::new(), pending.iter());
             let newest = if by_id { topics.newest_version() } else { BY_ID - 1 };
             let reader = self.membership();
             let request = |version| fetch_request(&self.group_id, &reader, &pending, &topics, version);
