@@ -137,12 +137,17 @@ impl Consumer {
     }
 
     /// The next record of what is being read, unless something else has to be looked after first.
+    #[inline]
     fn next_at_hand(&mut self) -> Option<Record> {
         if self.pace.is_due() || self.step.is_some() {
             return None;
         }
-        // The end, or damage, which comes again: both are for the long way.
-        let record = self.reading.as_mut()?.fetch.next_record().ok().flatten()?;
+        let fetch = &mut self.reading.as_mut()?.fetch;
+        let record = match fetch.next_at_hand() {
+            Some(record) => record,
+            // The end, or damage, which comes again: both are for the long way.
+            None => fetch.next_record().ok().flatten()?,
+        };
         self.handed_out(std::slice::from_ref(&record));
         Some(record)
     }
@@ -194,7 +199,7 @@ impl Consumer {
                 self.reading = self.shared.state().next_reading();
             }
             let Some(reading) = self.reading.as_mut() else { break };
-            match take(&mut reading.fetch, &mut taken, &mut room) {
+            match T::take(&mut reading.fetch, &mut taken, &mut room) {
                 Ok(false) => {}
                 Ok(true) => {
                     let mut state = self.shared.state();
@@ -242,24 +247,24 @@ impl Consumer {
 
 /// What a poll hands out one after the other.
 pub(super) trait Portion: Sized {
-    /// The next one of a fetch.
-    fn next_of(fetch: &mut CompletedFetch) -> Result<Option<Self>, RecordError>;
-
-    /// How many records it counts as.
-    fn records(&self) -> usize;
+    /// Takes of a fetch what there is room for, in records; true at its end.
+    fn take(fetch: &mut CompletedFetch, taken: &mut Vec<Self>, room: &mut usize)
+    -> Result<bool, RecordError>;
 
     /// Notes that these have to be acknowledged.
     fn note(handed_out: &[Self], acks: &mut Acks);
 }
 
 impl Portion for Record {
-    #[inline]
-    fn next_of(fetch: &mut CompletedFetch) -> Result<Option<Record>, RecordError> {
-        fetch.next_record()
-    }
-
-    fn records(&self) -> usize {
-        1
+    fn take(
+        fetch: &mut CompletedFetch,
+        taken: &mut Vec<Record>,
+        room: &mut usize,
+    ) -> Result<bool, RecordError> {
+        let before = taken.len();
+        let ended = fetch.take_into(taken, *room);
+        *room -= taken.len() - before;
+        ended
     }
 
     fn note(handed_out: &[Record], acks: &mut Acks) {
@@ -268,38 +273,22 @@ impl Portion for Record {
 }
 
 impl Portion for RecordBatch {
-    fn next_of(fetch: &mut CompletedFetch) -> Result<Option<RecordBatch>, RecordError> {
-        fetch.next_batch()
-    }
-
-    fn records(&self) -> usize {
-        self.remaining()
+    fn take(
+        fetch: &mut CompletedFetch,
+        taken: &mut Vec<RecordBatch>,
+        room: &mut usize,
+    ) -> Result<bool, RecordError> {
+        while *room > 0 {
+            let Some(batch) = fetch.next_batch()? else { return Ok(true) };
+            *room = room.saturating_sub(batch.remaining().max(1));
+            taken.push(batch);
+        }
+        Ok(false)
     }
 
     fn note(handed_out: &[RecordBatch], acks: &mut Acks) {
         acks.hand_out_batches(handed_out);
     }
-}
-
-/// Room for so many is made at once.
-const MOST_RESERVED: usize = 4096;
-
-/// Takes what there is room for of one fetch; true at its end.
-fn take<T: Portion>(
-    fetch: &mut CompletedFetch,
-    taken: &mut Vec<T>,
-    room: &mut usize,
-) -> Result<bool, RecordError> {
-    while *room > 0 {
-        let Some(one) = T::next_of(fetch)? else { return Ok(true) };
-        *room = room.saturating_sub(one.records().max(1));
-        if taken.len() == taken.capacity() {
-            // A header's count is only a claim.
-            taken.reserve(fetch.at_hand().min(*room).min(MOST_RESERVED) + 1);
-        }
-        taken.push(one);
-    }
-    Ok(false)
 }
 
 /// The stream of [`Consumer::stream`].

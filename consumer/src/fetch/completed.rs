@@ -124,22 +124,46 @@ impl CompletedFetch {
     /// The damage that comes next, once there is no record before it; the same again from then on.
     pub fn take(&mut self, max: usize) -> Result<Vec<Record>, RecordError> {
         let mut taken = Vec::new();
-        while taken.len() < max {
-            match self.next_record() {
-                Ok(Some(record)) => taken.push(record),
-                Ok(None) => break,
-                Err(error) if taken.is_empty() => return Err(error),
-                Err(_) => break,
+        match self.take_into(&mut taken, max) {
+            Err(error) if taken.is_empty() => Err(error),
+            _ => Ok(taken),
+        }
+    }
+
+    /// Appends at most `max` records; true at the end.
+    ///
+    /// # Errors
+    /// As [`CompletedFetch::next_record`], with the records before it appended.
+    pub(crate) fn take_into(&mut self, taken: &mut Vec<Record>, max: usize) -> Result<bool, RecordError> {
+        let full = taken.len().saturating_add(max);
+        while taken.len() < full {
+            if let Some(open) = &mut self.open {
+                match open.take_into(&self.source, &mut self.next_offset, taken, full) {
+                    Ok(false) => break,
+                    Ok(true) => self.open = None,
+                    Err(error) => return Err(self.fail(error)),
+                }
+            }
+            if !self.open_next()? {
+                return Ok(true);
             }
         }
-        Ok(taken)
+        Ok(false)
+    }
+
+    /// The next record of the batch that is being read; `None` does not say why there is none.
+    #[inline]
+    pub(crate) fn next_at_hand(&mut self) -> Option<Record> {
+        let open = self.open.as_mut().filter(|open| !open.is_control)?;
+        let at = open.cursor.next_located().ok().flatten()?;
+        self.next_offset = at.offset.saturating_add(1);
+        Some(Record::new(Arc::clone(open.block(&self.source)), at))
     }
 
     /// The next record; `None` at the end.
     ///
     /// # Errors
     /// The damage that comes next; the same again from then on.
-    #[inline]
     pub fn next_record(&mut self) -> Result<Option<Record>, RecordError> {
         loop {
             if let Some(open) = &mut self.open {
@@ -181,11 +205,6 @@ impl CompletedFetch {
                 return Ok(None);
             }
         }
-    }
-
-    /// Records that are still to come of the batch that is being read.
-    pub(crate) fn at_hand(&self) -> usize {
-        self.open.as_ref().map_or(0, |open| open.cursor.remaining())
     }
 
     /// Where reading can go on behind the damage that was met, if the damaged batch says where it ends.
@@ -266,6 +285,30 @@ impl CompletedFetch {
 }
 
 impl OpenBatch {
+    /// Appends records until there are `full`; true at the batch's end.
+    fn take_into(
+        &mut self,
+        source: &TopicPartition,
+        next_offset: &mut i64,
+        taken: &mut Vec<Record>,
+        full: usize,
+    ) -> Result<bool, RecordError> {
+        while taken.len() < full {
+            let Some(at) = self.cursor.next_located()? else { return Ok(true) };
+            *next_offset = at.offset.saturating_add(1);
+            if self.is_control {
+                continue;
+            }
+            if taken.len() == taken.capacity() {
+                // A header's count is only a claim.
+                let claimed = self.cursor.remaining().min(full - taken.len());
+                taken.reserve(claimed.min(MOST_RESERVED) + 1);
+            }
+            taken.push(Record::new(Arc::clone(self.block(source)), at));
+        }
+        Ok(false)
+    }
+
     /// What the record that was read last shares with its neighbours.
     #[inline]
     fn block(&mut self, source: &TopicPartition) -> &Arc<Block> {
@@ -283,6 +326,9 @@ impl OpenBatch {
         &self.block.get_or_insert_with(made).1
     }
 }
+
+/// Room for so many records is made at once.
+const MOST_RESERVED: usize = 4096;
 
 impl Extent {
     fn of(records: &Bytes, fetch_offset: i64) -> Extent {

@@ -126,7 +126,7 @@ impl BatchCursor {
     ///
     /// # Errors
     /// [`RecordError`] when the batch is damaged here; it is the same from then on.
-    #[inline]
+    #[inline(always)]
     pub fn next_ref(&mut self) -> Result<Option<RecordRef<'_>>, RecordError> {
         self.next_with(|_, _, offset, timestamp, decoded| decoded.record(offset, timestamp))
     }
@@ -146,7 +146,7 @@ impl BatchCursor {
     ///
     /// # Errors
     /// As [`BatchCursor::next_ref`].
-    #[inline]
+    #[inline(always)]
     pub fn next_located(&mut self) -> Result<Option<LocatedRecord>, RecordError> {
         self.next_with(|_, start, offset, timestamp, decoded| {
             LocatedRecord::new(offset, timestamp, start, &decoded)
@@ -190,7 +190,7 @@ impl BatchCursor {
     }
 
     /// Takes the next record and makes of it what the caller wants.
-    #[inline]
+    #[inline(always)]
     fn next_with<'a, T>(
         &'a mut self,
         make: impl FnOnce(&'a Bytes, usize, i64, i64, Decoded<'a>) -> T,

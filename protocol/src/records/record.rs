@@ -7,8 +7,10 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use super::error::RecordFault;
-use crate::varint;
+use decode::header;
+pub(super) use decode::{Decoded, decode};
+
+mod decode;
 
 /// A record of a batch, borrowed from the cursor that read it: no copy, no allocation, no reference count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,37 +274,6 @@ impl<'a> Iterator for HeaderIter<'a> {
 
 impl ExactSizeIterator for HeaderIter<'_> {}
 
-/// A decoded record.
-#[derive(Clone, Copy)]
-pub(super) struct Decoded<'a> {
-    pub(super) body: &'a [u8],
-    pub(super) timestamp_delta: i64,
-    pub(super) offset_delta: i32,
-    key: Option<&'a [u8]>,
-    key_end: usize,
-    value: Option<&'a [u8]>,
-    value_end: usize,
-    headers: Headers<'a>,
-}
-
-impl<'a> Decoded<'a> {
-    #[inline]
-    pub(super) fn record(self, offset: i64, timestamp: i64) -> RecordRef<'a> {
-        let Decoded { key, value, headers, .. } = self;
-        RecordRef { offset, timestamp, key, value, headers }
-    }
-
-    #[inline]
-    pub(super) fn layout(&self) -> Layout {
-        Layout {
-            key: Span::ending(self.key, self.key_end),
-            value: Span::ending(self.value, self.value_end),
-            headers_at: (self.body.len() - self.headers.bytes.len()) as u32,
-            header_count: self.headers.count,
-        }
-    }
-}
-
 /// Where a record's key, value and headers are in its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -340,103 +311,5 @@ impl Span {
         let len = usize::try_from(self.len).ok()?;
         let start = self.start as usize;
         Some(&body[start..start + len])
-    }
-}
-
-/// Decodes a record from its body, which is at most `i32::MAX` bytes long, and checks all of it.
-#[inline(always)]
-pub(super) fn decode(body: &[u8]) -> Result<Decoded<'_>, RecordFault> {
-    // The first byte is for attributes, of which there are none.
-    let rest = body.get(1..).unwrap_or_default();
-    let (timestamp_delta, rest) = varlong(rest).ok_or_else(|| varint_fault(rest, "timestamp"))?;
-    let (offset_delta, rest) = varint(rest).ok_or_else(|| varint_fault(rest, "offset delta"))?;
-    let (key, rest) = field(rest, "key")?;
-    let key_end = body.len() - rest.len();
-    let (value, rest) = field(rest, "value")?;
-    let value_end = body.len() - rest.len();
-    let (count, rest) = varint(rest).ok_or_else(|| varint_fault(rest, "header count"))?;
-    if count != 0 {
-        check_headers(rest, count)?;
-    } else if !rest.is_empty() {
-        return Err(RecordFault::TrailingBytes);
-    }
-    let headers = Headers { bytes: rest, count: count as u32 };
-    Ok(Decoded { body, timestamp_delta, offset_delta, key, key_end, value, value_end, headers })
-}
-
-/// A varint and the bytes after it.
-#[inline(always)]
-fn varint(bytes: &[u8]) -> Option<(i32, &[u8])> {
-    match *bytes {
-        [a, ref rest @ ..] if a < 0x80 => Some((varint::unzigzag(u32::from(a)), rest)),
-        [a, b, ref rest @ ..] if b < 0x80 => {
-            Some((varint::unzigzag(u32::from(a & 0x7f) | u32::from(b) << 7), rest))
-        }
-        _ => long_varint(bytes),
-    }
-}
-
-#[inline(never)]
-fn long_varint(bytes: &[u8]) -> Option<(i32, &[u8])> {
-    let (value, len) = varint::varint(bytes).ok()?;
-    Some((value, &bytes[len..]))
-}
-
-/// A varlong and the bytes after it.
-#[inline(always)]
-fn varlong(bytes: &[u8]) -> Option<(i64, &[u8])> {
-    match *bytes {
-        [a, ref rest @ ..] if a < 0x80 => Some((varint::unzigzag(u32::from(a)).into(), rest)),
-        [a, b, ref rest @ ..] if b < 0x80 => {
-            Some((varint::unzigzag(u32::from(a & 0x7f) | u32::from(b) << 7).into(), rest))
-        }
-        _ => long_varlong(bytes),
-    }
-}
-
-#[inline(never)]
-fn long_varlong(bytes: &[u8]) -> Option<(i64, &[u8])> {
-    let (value, len) = varint::varlong(bytes).ok()?;
-    Some((value, &bytes[len..]))
-}
-
-/// A field of a length that may be -1, and the bytes after it.
-#[inline(always)]
-fn field<'a>(bytes: &'a [u8], field: &'static str) -> Result<(Option<&'a [u8]>, &'a [u8]), RecordFault> {
-    let (length, rest) = varint(bytes).ok_or_else(|| varint_fault(bytes, field))?;
-    if length < 0 {
-        return if length == -1 { Ok((None, rest)) } else { Err(RecordFault::FieldLength { field, length }) };
-    }
-    let (content, rest) = rest.split_at_checked(length as usize).ok_or(RecordFault::Overrun { field })?;
-    Ok((Some(content), rest))
-}
-
-/// All of `bytes` has to be this many headers.
-fn check_headers(mut bytes: &[u8], count: i32) -> Result<(), RecordFault> {
-    // A header takes two bytes at least.
-    if count < 0 || count as usize > bytes.len() / 2 {
-        return Err(RecordFault::HeaderCount { count });
-    }
-    for _ in 0..count {
-        (_, bytes) = header(bytes)?;
-    }
-    if bytes.is_empty() { Ok(()) } else { Err(RecordFault::TrailingBytes) }
-}
-
-/// A header and the bytes after it.
-fn header(bytes: &[u8]) -> Result<(Header<'_>, &[u8]), RecordFault> {
-    let (key, rest) = field(bytes, "header key")?;
-    let key = key.ok_or(RecordFault::FieldLength { field: "header key", length: -1 })?;
-    let (value, rest) = field(rest, "header value")?;
-    Ok((Header { key, value }, rest))
-}
-
-#[cold]
-fn varint_fault(bytes: &[u8], field: &'static str) -> RecordFault {
-    match varint::varlong(bytes) {
-        Err(varint::VarintError::Truncated) if bytes.len() < varint::MAX_VARINT_LEN => {
-            RecordFault::Overrun { field }
-        }
-        _ => RecordFault::Varint,
     }
 }

@@ -29,9 +29,9 @@ pub(super) const ALL: [&str; 11] = [
     "java",
 ];
 
-/// The same for those that read. krafka has to be named: its polls take minutes for what the others read in seconds.
-pub(super) const READERS: [&str; 8] =
-    ["raw", "ottla", "ottla-next", "ottla-batches", "rdkafka", "rskafka", "franz-go", "java"];
+/// The same for those that read.
+pub(super) const READERS: [&str; 9] =
+    ["raw", "ottla", "ottla-next", "ottla-batches", "rdkafka", "krafka", "rskafka", "franz-go", "java"];
 
 /// The same for those that write and read.
 pub(super) const ECHOES: [&str; 5] = ["ottla", "rdkafka", "krafka", "franz-go", "java"];

@@ -19,8 +19,12 @@ impl Krafka {
         let runtime = settings.runtime()?;
         let consumer = runtime.block_on(async {
             let kafka = Kafka::builder(settings.brokers.as_str()).connect().await?;
-            let consumer =
-                kafka.consumer_without_group().auto_offset_reset(AutoOffsetReset::Earliest).build().await?;
+            let consumer = kafka
+                .consumer_without_group()
+                .auto_offset_reset(AutoOffsetReset::Earliest)
+                .max_buffered_records(BUFFERED)
+                .build()
+                .await?;
             consumer.assign(&settings.topic, (0..settings.partitions).collect()).await?;
             Ok::<_, krafka::KrafkaError>(consumer)
         })?;
@@ -30,7 +34,7 @@ impl Krafka {
 
 impl Reader for Krafka {
     fn settings(&self) -> String {
-        "defaults, assigned, no group, poll".to_owned()
+        format!("assigned, no group, poll, max_buffered_records {BUFFERED}")
     }
 
     fn read(&mut self, count: u64) -> Result<Seen, Failure> {
@@ -45,3 +49,6 @@ impl Reader for Krafka {
         })
     }
 }
+
+/// Room for what one fetch brings. Of its 500, whatever a fetch brings beyond 1,000 records is fetched again.
+const BUFFERED: i32 = 65_536;
