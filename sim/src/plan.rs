@@ -14,10 +14,10 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 
 /// How many of the runs whose brokers have it have a group of `group.protocol=consumer`: 0 for none, 1 for all. None as long as
 /// `Rule::Unowned` is not kept there: a member that has polled too late may be handed records of partitions that it has lost.
-const CONSUMER_PROTOCOL: f64 = 0.0;
+const CONSUMER_PROTOCOL: f64 = 0.3;
 
 /// Whether members fall asleep as well that keep their partitions through a rebalance, or their place for a while.
-const CLINGING_SLEEPERS: bool = false;
+const CLINGING_SLEEPERS: bool = true;
 
 /// In how many of the runs with two topics the second is deleted and made anew: 0 for none, 1 for all.
 const RECREATIONS: f64 = 0.05;

@@ -146,7 +146,6 @@ impl Handover {
             None => self.owned.iter().filter(|partition| going(partition)).cloned().collect(),
         };
         if !revoked.is_empty() {
-            self.tenure += 1;
             self.outstanding = Some(GroupEvent::Revoke { id: self.next_id(), partitions: revoked });
         } else if let Some(target) = &self.target {
             let added = target.difference(&self.owned).cloned().collect();

@@ -11,8 +11,8 @@ pub(crate) struct Membership {
     pub(crate) group_instance_id: Option<String>,
     /// Whether the group is between two generations, as far as the member knows: its own may be over any moment.
     pub(crate) rebalancing: bool,
-    /// Rises whenever the member has to give something up, and when it has done so. As long as it stays the same, whatever
-    /// the member had, it still has, in a newer generation too.
+    /// Rises whenever the member has given something up, or lost it. As long as it stays the same, whatever the member had, it
+    /// still has, in a newer generation too: what it is asked to give up is nobody else's before it has done so.
     pub(crate) tenure: u64,
     /// Whether `generation_id` is a member epoch of the consumer protocol, which OffsetFetch is to carry as well.
     pub(crate) has_epochs: bool,

@@ -152,6 +152,7 @@ impl ClassicMember {
         self.failures = 0;
         self.heartbeats.answered(now, &self.config);
         self.heartbeats.due(now + self.config.heartbeat_interval);
+        self.identity.owed.take_if(|(generation_id, _)| *generation_id != response.generation_id);
         let leads = response.leader == response.member_id;
         self.identity.member_id = response.member_id;
         self.identity.generation_id = response.generation_id;

@@ -43,6 +43,13 @@ impl ClassicMember {
             "the application has not polled for max.poll.interval.ms: leaving the group until it does; \
              poll more often, take fewer records per poll, or raise max.poll.interval.ms"
         );
+        if self.identity.generation_id >= 0 && !matches!(self.state, State::Stable { rejoin: None }) {
+            let reason = match &self.state {
+                State::Stable { rejoin: Some(reason) } | State::Unjoined { reason, .. } => reason.clone(),
+                _ => "the member slept through a rebalance".to_owned(),
+            };
+            self.identity.owed = Some((self.identity.generation_id, reason));
+        }
         let member_id = std::mem::take(&mut self.identity.member_id);
         if !member_id.is_empty() {
             self.depart(member_id, "the application has not polled for max.poll.interval.ms");

@@ -70,11 +70,14 @@ pub(super) struct Identity {
     pub(super) generation_id: i32,
     /// The assignor of the generation.
     pub(super) protocol: String,
+    /// The generation that a sleeper left with a rebalance still to come, and why that was wanted; the coordinator may put a
+    /// static member back into it as if nothing were owed.
+    pub(super) owed: Option<(i32, String)>,
 }
 
 impl Default for Identity {
     fn default() -> Self {
-        Identity { member_id: String::new(), generation_id: -1, protocol: String::new() }
+        Identity { member_id: String::new(), generation_id: -1, protocol: String::new(), owed: None }
     }
 }
 

@@ -138,6 +138,7 @@ impl ClassicMember {
             share.into_iter().filter(|partition| self.is_subscribed(&partition.topic)).collect();
         let taken = self.handover.assign(share, self.identity.generation_id);
         let cooperative = self.config.protocol() == RebalanceProtocol::Cooperative;
+        let owed = self.identity.owed.take().map(|(_, reason)| reason);
         let rejoin = if self.joined_topics != self.topics {
             Some("the subscription changed")
         } else if cooperative && taken {
@@ -145,7 +146,7 @@ impl ClassicMember {
         } else {
             None
         };
-        self.state = State::Stable { rejoin: rejoin.map(str::to_owned) };
+        self.state = State::Stable { rejoin: rejoin.map(str::to_owned).or(owed) };
         self.advance();
     }
 

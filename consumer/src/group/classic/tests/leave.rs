@@ -176,3 +176,12 @@ fn a_joingroup_held_beyond_the_oversleeping_is_undone_and_blocks_the_next_until_
         "{requests:?}"
     );
 }
+
+#[test]
+fn a_sleeper_remembers_the_rebalance_that_it_owes_its_generation() {
+    let config = GroupConfig { group_instance_id: Some("i".into()), ..config(cooperative()) };
+    let mut script = Script::stable(config, &["a"], "a-0");
+    assert!(script.member.request_rejoin("partitions were added"));
+    script.member.oversleep();
+    assert_eq!(script.member.identity.owed, Some((1, "partitions were added".to_owned())));
+}

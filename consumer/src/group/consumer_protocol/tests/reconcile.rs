@@ -168,6 +168,8 @@ fn the_tenure_lasts_as_long_as_nothing_was_given_up() {
     assert_eq!(script.member.membership().tenure, first.tenure);
     let id = tells_at_once(&mut script, "a-0 a-1 b-0");
     script.answered(id, 2, Some("a-0"));
+    assert_eq!(script.member.membership().tenure, first.tenure, "a commit of what is to go is still good");
+    script.acknowledge_revoked("a-1 b-0");
     assert!(script.member.membership().tenure > first.tenure);
 }
 
