@@ -12,15 +12,16 @@ use crate::faults::{Act, Faults, Ground, Harm, Theme, pick, purge, silence, trou
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
-/// How many of the runs whose brokers have it have a group of `group.protocol=consumer`: 0 for none, 1 for all. None as long as
-/// `Rule::Unowned` is not kept there: a member that has polled too late may be handed records of partitions that it has lost.
+/// How many of the runs whose brokers have it have a group of `group.protocol=consumer`: 0 for none, 1 for all.
 const CONSUMER_PROTOCOL: f64 = 0.3;
 
 /// Whether members fall asleep as well that keep their partitions through a rebalance, or their place for a while.
 const CLINGING_SLEEPERS: bool = true;
 
-/// In how many of the runs with two topics the second is deleted and made anew: 0 for none, 1 for all.
-const RECREATIONS: f64 = 0.05;
+/// In how many of the runs with two topics the second is deleted and made anew: 0 for none, 1 for all. None as long as
+/// `Rule::Undelivered` is not kept there: brokers before 4.1 take commits by the topic's name, and one that was on its way
+/// when the topic went can end up with its successor.
+const RECREATIONS: f64 = 0.0;
 
 /// The topics' names, of which a run has the first one or two.
 const TOPICS: [&str; 2] = ["orders", "payments"];

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ottla_protocol::uuid::Uuid;
 
 use super::alarms::Alarm;
-use super::brokers::BrokerState;
+use super::brokers::{Broker, BrokerState};
 use super::{Cluster, Partition};
 use crate::configs;
 use crate::versions::Release;
@@ -88,18 +88,10 @@ impl Cluster {
             let unclean = self.unclean_election(topic);
             let Some(partition) = self.partition_mut(topic, index) else { continue };
             partition.held.retain(|held| *held != broker);
-            let leader = partition.leader;
-            if leader == broker {
-                self.copy_rest(now, topic, index);
+            if partition.leader < 0 && (partition.isr.contains(&broker) || unclean) {
+                self.lead(now, topic, index, broker);
                 self.follow(topic, index);
-            } else if leader < 0 {
-                if partition.isr.contains(&broker) || unclean {
-                    self.lead(now, topic, index, broker);
-                }
-            } else if self.brokers.runs(leader)
-                && let Some(partition) = self.partition_mut(topic, index)
-            {
-                // From a leader that is silent there is nothing to copy.
+            } else if partition.leader >= 0 {
                 partition.joined(broker);
                 partition.catch_up_one(broker);
             }
@@ -133,36 +125,24 @@ impl Cluster {
 
     /// Makes a replica the leader.
     pub(crate) fn lead(&mut self, now: Instant, topic: Uuid, index: i32, leader: i32) {
+        let copied_at = self.copied_at(now);
         let Some(partition) = self.partition_mut(topic, index) else { return };
         partition.lead(leader);
         // What the others lacked of the old leader's log they copy from the new one, if it has that.
-        self.copy_rest(now, topic, index);
-        self.follow(topic, index);
-        self.led_anew(now, topic, index);
-    }
-
-    /// Has those in sync copy what they lack.
-    fn copy_rest(&mut self, now: Instant, topic: Uuid, index: i32) {
-        let copied_at = self.copied_at(now);
-        let Some(partition) = self.partition_mut(topic, index) else { return };
         partition.appended(copied_at);
         if let Some(at) = copied_at {
             self.alarms.set(at, Alarm::Replicate(topic, index));
         }
+        self.led_anew(now, topic, index);
     }
 
-    /// Those that were back before their leader had nobody to copy from; now they have, if the leader is there.
+    /// Those that were back before their leader had nobody to copy from; now they have.
     fn follow(&mut self, topic: Uuid, index: i32) {
-        let running: Vec<i32> =
-            self.brokers.live().map(|broker| broker.id).filter(|id| self.brokers.runs(*id)).collect();
+        let runs = |broker: &&Broker| broker.state == BrokerState::Running;
+        let running: Vec<i32> = self.brokers.live().filter(runs).map(|broker| broker.id).collect();
         let Some(partition) = self.partition_mut(topic, index) else { return };
-        if !running.contains(&partition.leader) {
-            return;
-        }
         for broker in running {
-            if !partition.held.contains(&broker) {
-                partition.joined(broker);
-            }
+            partition.joined(broker);
         }
     }
 

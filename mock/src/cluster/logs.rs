@@ -6,6 +6,7 @@ use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::uuid::Uuid;
 
 use super::alarms::Alarm;
+use super::brokers::BrokerState;
 use super::{Cluster, Partition, Topic};
 use crate::configs::{self, Values};
 use crate::log::{LogConfig, PartitionLog};
@@ -174,8 +175,9 @@ impl Cluster {
     /// Followers have copied, unless there was nobody to copy from.
     pub(super) fn replicate(&mut self, now: Instant, topic: Uuid, index: i32) {
         let brokers = &self.brokers;
+        let runs = |id: i32| brokers.get(id).is_some_and(|broker| broker.state == BrokerState::Running);
         let found = self.topics.by_id_mut(topic).and_then(|topic| topic.partition_mut(index));
-        let Some(partition) = found.filter(|partition| brokers.runs(partition.leader)) else { return };
+        let Some(partition) = found.filter(|partition| runs(partition.leader)) else { return };
         if partition.replicate(now) {
             self.parked.wake(topic, index);
         }
