@@ -96,7 +96,7 @@ impl Committer {
                 stays || !gone.insert(Arc::clone(&partition.topic))
             });
             if pending.is_empty() {
-                return self.all_but(gone, tries);
+                return self.all_but(&gone, tries);
             }
             tries.count += 1;
             let topics = Topics::of(&cluster, origins, pending.keys());
@@ -105,14 +105,14 @@ impl Committer {
             match self.ask::<OffsetCommitRequest>(request, newest, tries.deadline).await {
                 Err(failure) => self.pass_over(tries, failure)?,
                 Ok((node, response)) => match judge_commit(&mut pending, &topics, &response) {
-                    Judgement::Done => return self.all_but(gone, tries),
+                    Judgement::Done => return self.all_but(&gone, tries),
                     Judgement::Failed(error) => return Err(error.with_tries(tries.count)),
                     Judgement::Retry {
                         code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID,
                         ..
                     } if self.are_gone(pending.keys()) => {
                         gone.extend(pending.keys().map(|partition| Arc::clone(&partition.topic)));
-                        return self.all_but(gone, tries);
+                        return self.all_but(&gone, tries);
                     }
                     Judgement::Retry { code, elsewhere } => {
                         let unknown = self.retry_after(tries, node, code, elsewhere);
@@ -146,7 +146,7 @@ impl Committer {
     }
 
     /// All is committed but what was of topics that are gone.
-    fn all_but(&self, gone: BTreeSet<Arc<str>>, tries: &Tries) -> Result<(), Error> {
+    fn all_but(&self, gone: &BTreeSet<Arc<str>>, tries: &Tries) -> Result<(), Error> {
         if gone.is_empty() {
             return Ok(());
         }
