@@ -34,6 +34,13 @@ pub const FACADES: &[(&str, &str)] = &[
         "consumer/src/commit/mod.rs",
         "the handle of commits: the turn they wait for, and the membership they watch",
     ),
+    ("consumer/src/consumer/run.rs", "the loop that a shutdown ends: waits for the record in work"),
+    ("consumer/src/consumer/streams.rs", "the facade of partition streams: starts a task for each"),
+    ("consumer/src/shutdown.rs", "the handle of a shutdown: whoever waits for it, and the system's signals"),
+    (
+        "consumer/src/streams/slot.rs",
+        "what a stream's holder and its consumer share: the notice that it is released",
+    ),
     ("consumer/src/group/handle.rs", "the handle of a group's task: the channels between the two"),
     ("producer/src/producer.rs", "the facade: waits for metadata and room"),
     ("producer/src/runtime.rs", "where the driver and the facade get clock, chance and tasks from"),

@@ -143,6 +143,15 @@ impl Drop for Pace {
     }
 }
 
+/// The output of `work`, unless `end` comes first.
+pub(super) async fn unless<T>(end: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        output = work => Some(output),
+        () = end => None,
+    }
+}
+
 /// Waits until there may be news; false once `deadline` has passed.
 pub(super) async fn wait(shared: &Shared, group: Option<&mut Group>, deadline: Option<Instant>) -> bool {
     let event = async {

@@ -67,15 +67,11 @@ impl Consumer {
                 }
             }
             let stopping = self.stopping();
-            let finished = tokio::select! {
-                biased;
-                finished = self.finish_step(deadline) => finished,
+            match driver::unless(stopping, self.finish_step(deadline)).await {
+                Some(Some(result)) => result?,
+                Some(None) => return Ok(false),
                 // The step goes on when the consumer is closed.
-                () = stopping => return self.go_on().map(|()| false),
-            };
-            match finished {
-                Some(result) => result?,
-                None => return Ok(false),
+                None => return self.go_on().map(|()| false),
             }
         }
     }

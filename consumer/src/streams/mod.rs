@@ -1,6 +1,6 @@
 //! Partitions that are read by tasks of their own, each through a [`PartitionStream`].
 //!
-//! - [`slot`]: pure; how far a stream's holder has got, and whether it may go on;
+//! - [`slot`]: how far a stream's holder has got, and whether it may go on;
 //! - [`stream`]: the holder's end.
 //!
 //! Guarantees: a record counts as processed when its holder asks for the next one, never before; nothing is handed out of a
