@@ -84,7 +84,7 @@ impl Task {
 
     pub(super) async fn run(mut self) {
         let stop = std::future::poll_fn(|cx| self.poll(cx)).await;
-        self.finish(stop);
+        self.finish(stop).await;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
@@ -157,7 +157,7 @@ impl Task {
     }
 
     /// Tells everybody that the connection ended, and why.
-    fn finish(mut self, stop: Stop) {
+    async fn finish(mut self, stop: Stop) {
         let now = runtime::now();
         let idle = matches!(stop, Stop::Idle | Stop::Released);
         let error = self.cause(stop, now);
@@ -179,7 +179,9 @@ impl Task {
             let error = if overdue { self.address.overdue(&expected) } else { lost(expected.begun) };
             expected.waiter.tell(Err(error));
         }
-        while let Ok(submitted) = self.queue.try_recv() {
+        drop(self.stream);
+        // A submission that found the queue open may not have arrived in it: only `recv` waits for such.
+        while let Some(submitted) = self.queue.recv().await {
             match submitted {
                 Submitted::Call { expected, .. } => expected.waiter.tell(Err(lost(false))),
                 Submitted::OneWay { one_way, .. } => one_way.waiter.tell(Err(lost(false))),
