@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::ledger::{Id, Ledger};
-use super::run::{Dice, within};
+use super::run::Dice;
 
 /// How often each task sends a few records.
 const PACE: Duration = Duration::from_millis(4);
@@ -151,6 +151,8 @@ impl Load {
     /// outcome was told after the producer's delivery timeout.
     pub async fn finish(mut self, limit: Duration) -> (Arc<Ledger>, Vec<(Id, Error)>) {
         self.stop.send_replace(true);
+        let producers = self.producers.clone();
+        let metrics = || producers.iter().map(Producer::metrics).collect::<Vec<_>>();
         let rest = async {
             for task in self.tasks {
                 task.await.unwrap_or_else(|error| panic!("a sending task failed: {error}"));
@@ -159,7 +161,11 @@ impl Load {
                 producer.close(limit).await.unwrap_or_else(|error| panic!("close: {error}"));
             }
         };
-        within(limit, "sending the rest", rest).await;
+        if tokio::time::timeout(limit, rest).await.is_err() {
+            let cluster = self.kafka.client().cluster();
+            let (counts, topic, metrics) = (self.counts.borrow(), cluster.topic(&self.topic), metrics());
+            panic!("sending the rest did not end within {limit:?}: {counts:?}, {metrics:#?}, {topic:#?}");
+        }
         let slowest = Duration::from_millis(self.slowest.load(Ordering::Relaxed));
         let timeout = self.delivery_timeout;
         assert!(
