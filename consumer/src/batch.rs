@@ -11,6 +11,8 @@ use ottla_client::{Error, ErrorKind, TopicPartition};
 pub use ottla_protocol::records::RecordRef;
 use ottla_protocol::records::{BatchCursor, TimestampType};
 
+use crate::subscription::Generation;
+
 /// Records of one partition that were written together; of [`Consumer::poll_batches`](crate::Consumer::poll_batches).
 ///
 /// The consumer's position is behind all of it as soon as it was handed out.
@@ -30,6 +32,8 @@ pub struct RecordBatch {
     from: i64,
     timestamp_type: TimestampType,
     leader_epoch: i32,
+    /// Of the position from which it was fetched.
+    generation: Generation,
 }
 
 impl RecordBatch {
@@ -39,8 +43,9 @@ impl RecordBatch {
         from: i64,
         timestamp_type: TimestampType,
         leader_epoch: i32,
+        generation: Generation,
     ) -> RecordBatch {
-        RecordBatch { source, cursor, from, timestamp_type, leader_epoch }
+        RecordBatch { source, cursor, from, timestamp_type, leader_epoch, generation }
     }
 
     /// The topic's name.
@@ -87,6 +92,11 @@ impl RecordBatch {
     /// The epoch of the leader that appended the batch, where the broker tells.
     pub fn leader_epoch(&self) -> Option<i32> {
         (self.leader_epoch >= 0).then_some(self.leader_epoch)
+    }
+
+    /// Of the position from which it was fetched.
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
     }
 
     /// The next record; `None` after the last.

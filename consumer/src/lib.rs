@@ -50,6 +50,7 @@ mod shutdown;
 mod streams;
 mod stuck;
 mod subscription;
+mod turn;
 mod typed;
 
 /// What the conformance suite drives directly.

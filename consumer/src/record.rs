@@ -11,6 +11,8 @@ use ottla_client::TopicPartition;
 use ottla_protocol::records::LocatedRecord;
 pub use ottla_protocol::records::{Header, HeaderIter, Headers, TimestampType};
 
+use crate::subscription::Generation;
+
 /// A record of a partition.
 ///
 /// Holding one keeps the whole response alive that it came with, up to about `fetch.max.bytes` (or the piece that its batch
@@ -30,6 +32,8 @@ pub(crate) struct Block {
     pub(crate) timestamp_type: TimestampType,
     /// Or -1.
     pub(crate) leader_epoch: i32,
+    /// Of the position from which they were fetched.
+    pub(crate) generation: Generation,
 }
 
 impl Record {
@@ -112,6 +116,11 @@ impl Record {
     /// When `part` is not part of this record's batch.
     pub fn slice_ref(&self, part: &[u8]) -> Bytes {
         self.block.bytes.slice_ref(part)
+    }
+
+    /// Of the position from which it was fetched.
+    pub(crate) fn generation(&self) -> Generation {
+        self.block.generation
     }
 
     fn source(&self) -> &TopicPartition {

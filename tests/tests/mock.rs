@@ -19,6 +19,8 @@ mod groups;
 mod positions;
 #[path = "suites/producer_faults.rs"]
 mod producer_faults;
+#[path = "suites/shutdown.rs"]
+mod shutdown;
 #[macro_use]
 #[path = "suites/versions.rs"]
 mod versions;

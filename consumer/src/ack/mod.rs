@@ -1,14 +1,17 @@
 //! What was handed out and is not acknowledged yet, and how far commits may go.
 //!
-//! Guarantees: the committable offset never passes a record that was handed out and not acknowledged; offsets that were
-//! never handed out (control records, compaction's holes, aborted transactions) hold nothing up; what was given away is
-//! forgotten, so that acknowledgements that come late change nothing.
+//! Guarantees: the committable offset never passes a record that was handed out and not acknowledged, unless it will be
+//! handed out again; offsets that were never handed out (control records, compaction's holes, aborted transactions) hold
+//! nothing up; what was given away is forgotten. An acknowledgement counts for the record that it names and no other: each
+//! record bears the generation of the assignment and position in which it was handed out, so that what comes late changes
+//! nothing for another record at the same offset.
 //!
 //! Memory: a run of neighbouring offsets takes one entry, whatever its length.
 
 mod outstanding;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use ottla_client::TopicPartition;
@@ -16,7 +19,7 @@ use ottla_client::TopicPartition;
 use crate::batch::RecordBatch;
 use crate::fetch::driver::Shared;
 use crate::record::Record;
-use crate::subscription::Position;
+use crate::subscription::{Generation, Position};
 use outstanding::{Outstanding, one};
 
 /// What is outstanding, by partition.
@@ -35,7 +38,7 @@ impl Acks {
             }
             let Some(outstanding) = self.partitions.get_mut(partition) else { continue };
             for record in run {
-                outstanding.add(one(record.offset()), record.leader_epoch());
+                outstanding.add(one(record.offset()), record.leader_epoch(), record.generation());
             }
         }
     }
@@ -44,24 +47,30 @@ impl Acks {
     pub(crate) fn hand_out_batches(&mut self, batches: &[RecordBatch]) {
         for batch in batches {
             let outstanding = self.partitions.entry(batch.topic_partition().clone()).or_default();
-            outstanding.add(batch.base_offset()..batch.next_offset(), batch.leader_epoch());
+            outstanding.add(extent(batch), batch.leader_epoch(), batch.generation());
         }
     }
 
-    /// All of a batch was processed; false if nobody waits to hear that.
-    pub(crate) fn acknowledge_batch(&mut self, batch: &RecordBatch) -> bool {
-        let outstanding = self.partitions.get_mut(batch.topic_partition());
-        outstanding.is_some_and(|outstanding| outstanding.remove(batch.base_offset()..batch.next_offset()))
+    /// Offsets were processed that were handed out in this generation, or in any, if none is named; false if nobody waits
+    /// to hear that.
+    pub(crate) fn acknowledge(
+        &mut self,
+        partition: &TopicPartition,
+        offsets: Range<i64>,
+        generation: Option<Generation>,
+    ) -> bool {
+        self.partitions.get_mut(partition).is_some_and(|outstanding| outstanding.remove(offsets, generation))
     }
 
-    /// A record was processed; false if nobody waits to hear that.
-    pub(crate) fn acknowledge(&mut self, partition: &TopicPartition, offset: i64) -> bool {
-        self.partitions.get_mut(partition).is_some_and(|outstanding| outstanding.remove(one(offset)))
-    }
-
-    /// A record and all before it were processed.
-    pub(crate) fn acknowledge_up_to(&mut self, partition: &TopicPartition, offset: i64) -> bool {
-        self.partitions.get_mut(partition).is_some_and(|outstanding| outstanding.remove_up_to(offset))
+    /// A record of this generation and all before it were processed.
+    pub(crate) fn acknowledge_up_to(
+        &mut self,
+        partition: &TopicPartition,
+        offset: i64,
+        generation: Generation,
+    ) -> bool {
+        let outstanding = self.partitions.get_mut(partition);
+        outstanding.is_some_and(|outstanding| outstanding.remove_up_to(offset, generation))
     }
 
     /// How far a commit may go in a partition whose next record is at `position`.
@@ -72,7 +81,19 @@ impl Acks {
         }
     }
 
-    /// The partition was given away, or is read from elsewhere.
+    /// The partition's position begins anew, in this generation.
+    pub(crate) fn begin(&mut self, partition: &TopicPartition, generation: Generation) {
+        self.partitions.entry(partition.clone()).or_default().begin(generation);
+    }
+
+    /// The partition is read on from `offset`: what was handed out from there on comes again.
+    pub(crate) fn comes_again(&mut self, partition: &TopicPartition, offset: i64) {
+        if let Some(outstanding) = self.partitions.get_mut(partition) {
+            outstanding.drop_from(offset);
+        }
+    }
+
+    /// The partition was given away, or is of another topic by now.
     pub(crate) fn forget(&mut self, partition: &TopicPartition) {
         self.partitions.remove(partition);
     }
@@ -96,25 +117,30 @@ impl Acknowledger {
     }
 
     /// Says that `record` is processed. False if that changes nothing: it was acknowledged before, its partition was given
-    /// away or read from elsewhere meanwhile, or the consumer is gone. If the partition came back and the record was handed
-    /// out once more, either one's acknowledgement counts.
+    /// away meanwhile or is read again from before it, or the consumer is gone. Once the record was handed out again, only
+    /// the acknowledgement of that later one counts.
     pub fn ack(&self, record: &Record) -> bool {
-        self.ack_offset(record.topic_partition(), record.offset())
+        let (partition, generation) = (record.topic_partition(), record.generation());
+        self.with(|acks| acks.acknowledge(partition, one(record.offset()), Some(generation)))
     }
 
-    /// The same for the record at `offset`, for those that don't keep the record.
+    /// The same for the record at `offset`, for those that don't keep the record. It counts for the record that was handed
+    /// out last with that offset: for another than the one that was processed, if the log was truncated or the topic
+    /// created anew in between.
     pub fn ack_offset(&self, partition: &TopicPartition, offset: i64) -> bool {
-        self.with(|acks| acks.acknowledge(partition, offset))
+        self.with(|acks| acks.acknowledge(partition, one(offset), None))
     }
 
     /// Says that `record` is processed, and all that were handed out of its partition before it.
     pub fn ack_up_to(&self, record: &Record) -> bool {
-        self.with(|acks| acks.acknowledge_up_to(record.topic_partition(), record.offset()))
+        let (partition, generation) = (record.topic_partition(), record.generation());
+        self.with(|acks| acks.acknowledge_up_to(partition, record.offset(), generation))
     }
 
     /// Says that all records of `batch` are processed, those that are not visible included.
     pub fn ack_batch(&self, batch: &RecordBatch) -> bool {
-        self.with(|acks| acks.acknowledge_batch(batch))
+        let (partition, generation) = (batch.topic_partition(), batch.generation());
+        self.with(|acks| acks.acknowledge(partition, extent(batch), Some(generation)))
     }
 
     /// How many records were handed out and are not acknowledged.
@@ -126,6 +152,11 @@ impl Acknowledger {
     fn with(&self, change: impl FnOnce(&mut Acks) -> bool) -> bool {
         self.shared.upgrade().is_some_and(|shared| shared.state().acks.as_mut().is_some_and(change))
     }
+}
+
+/// The offsets that a batch stands for.
+fn extent(batch: &RecordBatch) -> Range<i64> {
+    batch.base_offset()..batch.next_offset()
 }
 
 #[cfg(test)]

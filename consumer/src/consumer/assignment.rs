@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use ottla_client::{Error, ErrorKind, GroupMetadata, TopicPartition};
 
@@ -192,6 +193,10 @@ impl Consumer {
 
     /// Reads on from elsewhere: [`Start::Offset`] for an offset, or any other [`Start`].
     ///
+    /// With `commit.mode=acked`, records that were returned and lie before the new position still have to be acknowledged:
+    /// until then no commit passes them. Who gives them up says so by [`Acknowledger::ack_up_to`](crate::Acknowledger::ack_up_to).
+    /// Those behind it come again, and their earlier copies can't be acknowledged any more.
+    ///
     /// # Errors
     /// Kind `InvalidState` if the partition is not assigned or the offset negative; `Config` for
     /// [`Start::Committed`] without `group.id`.
@@ -213,7 +218,15 @@ impl Consumer {
     /// # Cancel safety
     /// Safe: it only reads.
     pub async fn position(&mut self, partition: &TopicPartition) -> Result<i64, Error> {
-        let deadline = self.default_deadline();
+        self.position_by(partition, self.default_deadline()).await
+    }
+
+    /// The same, by `deadline`.
+    pub(super) async fn position_by(
+        &mut self,
+        partition: &TopicPartition,
+        deadline: Instant,
+    ) -> Result<i64, Error> {
         self.settle();
         loop {
             {
@@ -225,7 +238,7 @@ impl Consumer {
                     return Ok(fetching.position.offset);
                 }
                 if assigned.reporting
-                    && let Some(error) = state.next_report(now(), random())
+                    && let Some(error) = state.report_of(partition, now(), random())
                 {
                     self.shared.work.notify_one();
                     return Err(error);

@@ -7,15 +7,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ottla_client::{Error, ErrorKind};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::fetch::driver::Shared;
+use crate::fetch::driver::{Shared, now};
 use crate::group::Group;
+use crate::turn::{self, Turn};
 
 /// The runtime that the consumer was made in.
 #[derive(Clone, Debug)]
@@ -83,17 +84,11 @@ fn ended() -> Error {
     Error::new(ErrorKind::Closed, "the runtime ended while the operation was under way")
 }
 
-/// How often `next` looks after the group and the background commits while records are at hand.
-const NEXT_INTERVAL: Duration = Duration::from_millis(10);
-
-/// After how many records it does so at the latest, for a runtime that is kept from its timers.
-const NEXT_RECORDS: u32 = 4096;
-
-/// Says when `next` has to look after more than records, without a look at the clock for each: a task sets a flag after
-/// [`NEXT_INTERVAL`], once for each [`Pace::restart`].
+/// Says when `next` has to look after more than records, without a look at the clock for each: when its turn is over, or when
+/// a task has set a flag, so long after [`Pace::restart`].
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    left: u32,
+    turn: Turn,
     signal: Arc<Signal>,
     task: Option<JoinHandle<()>>,
 }
@@ -108,18 +103,23 @@ impl Pace {
     /// Whether it is time.
     #[inline]
     pub(super) fn is_due(&mut self) -> bool {
-        match self.left.checked_sub(1) {
-            Some(left) => {
-                self.left = left;
-                self.signal.is_due.load(Ordering::Relaxed)
-            }
-            None => true,
+        self.turn.is_over(now) || self.signal.is_due.load(Ordering::Relaxed)
+    }
+
+    /// Lets other tasks have their turn, if the reader has had its own.
+    pub(super) async fn give_way(&mut self, now: Instant) {
+        if self.turn.begin_next(now) {
+            tokio::task::yield_now().await;
         }
+    }
+
+    /// The reader has waited, and others have had their turn.
+    pub(super) fn waited(&mut self) {
+        self.turn.waited();
     }
 
     /// The interval begins now.
     pub(super) fn restart(&mut self, runtime: &Runtime) {
-        self.left = NEXT_RECORDS;
         self.signal.is_due.store(false, Ordering::Relaxed);
         self.signal.restarted.notify_one();
         if self.task.is_none() {
@@ -127,7 +127,7 @@ impl Pace {
             self.task = Some(runtime.0.spawn(async move {
                 loop {
                     signal.restarted.notified().await;
-                    tokio::time::sleep(NEXT_INTERVAL).await;
+                    tokio::time::sleep(turn::LONGEST).await;
                     signal.is_due.store(true, Ordering::Relaxed);
                 }
             }));

@@ -13,6 +13,7 @@ use ottla_protocol::messages::list_offsets::{EARLIEST_TIMESTAMP, LATEST_TIMESTAM
 use super::Consumer;
 use super::assignment::{invalid, unassigned};
 use crate::commit::OffsetAndMetadata;
+use crate::position::anew::Anew;
 use crate::position::driver::query;
 use crate::position::query::{Answers, OffsetAndTimestamp};
 use crate::subscription::{Position, Start};
@@ -141,13 +142,10 @@ impl Consumer {
             return Err(invalid(format!("cannot seek {partition} to offset {}: it is negative", to.offset)));
         }
         self.park();
-        let mut state = self.shared.state();
-        state.buffer.discard(partition);
         let position = Position { offset: to.offset, leader_epoch: to.leader_epoch };
-        if !state.subscription.seek_to(partition, position) {
+        if !self.shared.state().begin_anew(partition, Anew::Kept(position)) {
             return Err(unassigned(partition));
         }
-        drop(state);
         self.shared.work.notify_one();
         Ok(())
     }

@@ -57,6 +57,7 @@ impl Consumer {
     async fn poll_for<T: Portion>(&mut self, timeout: Duration) -> Result<Vec<T>, Error> {
         let now = now();
         let deadline = now.checked_add(timeout);
+        self.give_way(now).await;
         self.begin_poll(now);
         loop {
             if !self.rebalance(deadline).await? {
@@ -82,7 +83,9 @@ impl Consumer {
             if let Some(record) = self.next_at_hand() {
                 return Ok(record);
             }
-            self.begin_poll(now());
+            let now = now();
+            self.give_way(now).await;
+            self.begin_poll(now);
             self.rebalance(None).await?;
             self.pace.restart(&self.runtime);
             if let Some(record) = self.fill(1)?.pop() {
@@ -152,6 +155,12 @@ impl Consumer {
         Some(record)
     }
 
+    /// Lets other tasks on this thread have their turn, if this one has gone on for long without waiting. To be called before
+    /// anything is taken.
+    pub(super) async fn give_way(&mut self, now: Instant) {
+        self.pace.give_way(now).await;
+    }
+
     /// Waits until there may be news; false once `deadline` has passed.
     ///
     /// Waiting is polling: meanwhile `max.poll.interval.ms` does not run out, and what was returned before is committed
@@ -160,6 +169,7 @@ impl Consumer {
         let _inside = self.shared.meter.inside();
         loop {
             let until = deadline.into_iter().chain(self.next_chore(now())).min();
+            self.pace.waited();
             if driver::wait(&self.shared, self.group.as_mut(), until).await {
                 return true;
             }
@@ -193,6 +203,10 @@ impl Consumer {
     pub(super) fn fill<T: Portion>(&mut self, max: usize) -> Result<Vec<T>, Error> {
         // Before the records, as a partition in trouble would else be hidden by others that always have some.
         self.next_error()?;
+        if self.reading.as_ref().is_some_and(|reading| !self.shared.state().is_current(reading)) {
+            // The topic was created anew meanwhile.
+            self.reading = None;
+        }
         let (mut taken, mut room) = (Vec::new(), max);
         while room > 0 {
             if self.reading.is_none() {

@@ -151,7 +151,13 @@ impl Consumer {
             },
             // All that was handed out was handed out by earlier polls: it is processed.
             (Change::Revoked, None) => LastCommit::Begun(self.last_commit()),
-            (Change::Assigned | Change::Lost, _) => LastCommit::Begun(None),
+            (Change::Lost, _) => {
+                // Others may read them already, however long the listener takes.
+                let slots = self.shared.state().streams.close(&partitions);
+                slots.iter().for_each(|slot| slot.cut());
+                LastCommit::Begun(None)
+            }
+            (Change::Assigned, _) => LastCommit::Begun(None),
         };
         let context = StepContext {
             shared: Arc::clone(&self.shared),

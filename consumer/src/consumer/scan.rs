@@ -1,5 +1,7 @@
 //! What a scan needs of its consumer.
 
+use std::time::Instant;
+
 use ottla_client::{Error, TopicPartition};
 
 use super::Consumer;
@@ -9,25 +11,29 @@ use crate::record::Record;
 use crate::subscription::Start;
 
 impl Consumer {
-    /// The offsets that `at` stands for in the partitions, all of which are assigned; the positions are there then.
+    /// The offsets that `at` stands for in the partitions, all of which are assigned, by `deadline`; the positions are there
+    /// then.
     pub(crate) async fn offsets(
         &mut self,
         partitions: &[TopicPartition],
         at: Start,
+        deadline: Instant,
     ) -> Result<Vec<i64>, Error> {
         for partition in partitions {
             self.seek(partition, at)?;
         }
         let mut offsets = Vec::with_capacity(partitions.len());
         for partition in partitions {
-            offsets.push(self.position(partition).await?);
+            offsets.push(self.position_by(partition, deadline).await?);
         }
         Ok(offsets)
     }
 
     /// Records that are at hand, perhaps none.
-    pub(crate) fn at_hand(&mut self) -> Result<Vec<Record>, Error> {
-        self.begin_poll(now());
+    pub(crate) async fn at_hand(&mut self) -> Result<Vec<Record>, Error> {
+        let now = now();
+        self.give_way(now).await;
+        self.begin_poll(now);
         self.fill(self.options.max_poll_records)
     }
 

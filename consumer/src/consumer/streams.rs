@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::Consumer;
 use crate::ack::Acknowledger;
 use crate::fetch::driver::{Shared, now};
+use crate::metrics::ConsumerMetrics;
 use crate::options::CommitMode;
 use crate::shutdown::Shutdown;
 use crate::streams::PartitionStream;
@@ -50,7 +51,7 @@ impl Consumer {
     }
 
     /// A stream of the next partition that has none.
-    fn next_stream(&mut self) -> Option<PartitionStream> {
+    pub(super) fn next_stream(&mut self) -> Option<PartitionStream> {
         let slot = self.shared.state().next_slot()?;
         let acked = self.options.commit_mode == CommitMode::Acked;
         Some(PartitionStream::new(Arc::clone(&self.shared), slot, acked))
@@ -153,6 +154,12 @@ impl PartitionStreams {
     /// `Shutdown`, and [`PartitionStreams::close`] ends the streams.
     pub fn stop_with(&mut self, shutdown: &Shutdown) {
         self.consumer.stop_with(shutdown);
+    }
+
+    /// What the consumer has done so far, and where it stands: as far as the streams' holders have processed. See
+    /// [`Consumer::metrics`].
+    pub fn metrics(&self) -> ConsumerMetrics {
+        self.consumer.metrics()
     }
 
     /// The partitions that the consumer has.

@@ -55,7 +55,7 @@ impl Buffer {
             bytes: 0,
         });
         queue.bytes += fetch.extent().size;
-        queue.fetches.push_back(fetch.of(partition));
+        queue.fetches.push_back(fetch.of(partition).in_generation(generation));
         if queue.fetches.len() == 1 && !self.resting.contains(partition) {
             self.turns.push_back(partition.clone());
         }

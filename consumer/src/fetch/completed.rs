@@ -20,11 +20,13 @@ use super::aborted::AbortedTransactions;
 use crate::batch::RecordBatch;
 use crate::options::IsolationLevel;
 use crate::record::{Block, Record};
+use crate::subscription::Generation;
 
 /// What a broker sent of one partition, undecoded until it is asked for.
 #[derive(Debug)]
 pub struct CompletedFetch {
     source: TopicPartition,
+    generation: Generation,
     batches: Batches,
     open: Option<OpenBatch>,
     /// Present when reading committed.
@@ -36,8 +38,16 @@ pub struct CompletedFetch {
     batch_end: Option<i64>,
     failed: Option<RecordError>,
     /// Where the batch that was begun last ends, by its header.
-    batch_claim: Option<i64>,
+    batch_claim: Option<Claim>,
     extent: Extent,
+}
+
+/// Where a batch ends, as its header says.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    end: i64,
+    /// Whether two fields say so, or it is the least that any batch takes: one damaged field cannot amount to that.
+    is_sure: bool,
 }
 
 /// How far what was sent reaches, as its batches' headers say.
@@ -63,6 +73,7 @@ struct OpenBatch {
     is_control: bool,
     timestamp_type: TimestampType,
     leader_epoch: i32,
+    generation: Generation,
     /// What its records share: of the cursor's block of this number.
     block: Option<(u32, Arc<Block>)>,
 }
@@ -78,6 +89,7 @@ impl CompletedFetch {
         CompletedFetch {
             extent: Extent::of(&records, fetch_offset),
             source: TopicPartition::new("", 0),
+            generation: Generation::default(),
             batches: Batches::new(records),
             open: None,
             aborted: (isolation == IsolationLevel::ReadCommitted).then(|| AbortedTransactions::new(aborted)),
@@ -101,6 +113,13 @@ impl CompletedFetch {
     #[must_use]
     pub fn of(mut self, partition: &TopicPartition) -> CompletedFetch {
         self.source.clone_from(partition);
+        self
+    }
+
+    /// The same, with the generation of the position that it was fetched from.
+    #[must_use]
+    pub(crate) fn in_generation(mut self, generation: Generation) -> CompletedFetch {
+        self.generation = generation;
         self
     }
 
@@ -197,8 +216,10 @@ impl CompletedFetch {
                 let from = self.next_offset.max(cursor.base_offset());
                 self.next_offset = self.next_offset.max(cursor.next_offset());
                 if !is_control && cursor.remaining() > 0 {
-                    let source = self.source.clone();
-                    return Ok(Some(RecordBatch::new(source, cursor, from, timestamp_type, leader_epoch)));
+                    let (source, generation) = (self.source.clone(), self.generation);
+                    let batch =
+                        RecordBatch::new(source, cursor, from, timestamp_type, leader_epoch, generation);
+                    return Ok(Some(batch));
                 }
             }
             if !self.open_next()? {
@@ -207,14 +228,21 @@ impl CompletedFetch {
         }
     }
 
-    /// Where reading can go on behind the damage that was met, if the damaged batch says where it ends.
-    pub(crate) fn behind_damage(&self) -> Option<i64> {
-        self.failed.as_ref()?;
-        // What a damaged header says may be damaged, too. The batch that follows it begins behind it, if not right there.
+    /// Where reading can go on behind the damage that was met, if that can be told; the log ends at `log_end`.
+    ///
+    /// The batch that follows begins behind the damaged one, if not right there. Without it, there is only what the damaged
+    /// header says, which may be damaged itself: too far a leap would leave good records out, up to the log's end.
+    pub(crate) fn behind_damage(&self, log_end: Option<i64>) -> Option<i64> {
+        let error = self.failed.as_ref()?;
         let following =
             self.batches.clone().next().and_then(Result::ok).map(|batch| batch.header().base_offset);
-        let ends = self.batch_claim.into_iter().chain(following).filter(|end| *end > self.next_offset);
-        ends.min()
+        let is_whole = self.decode.check_crcs && !matches!(error.kind, RecordErrorKind::Crc { .. });
+        let is_within = |end: i64| log_end.is_none_or(|log_end| end <= log_end);
+        let claim = self
+            .batch_claim
+            .filter(|claim| following.is_some() || is_whole || (claim.is_sure && is_within(claim.end)));
+        let claim = claim.map(|claim| claim.end);
+        claim.into_iter().chain(following).filter(|end| *end > self.next_offset).min()
     }
 
     /// Goes on to the next batch that is worth reading; false at the end.
@@ -228,7 +256,8 @@ impl CompletedFetch {
                 Some(Err(error)) => {
                     // A message of an old format has one offset, or, if it wraps others, that of the last of them.
                     let is_old = matches!(error.kind, RecordErrorKind::UnsupportedMagic { .. });
-                    self.batch_claim = error.base_offset.checked_add(1).filter(|_| is_old);
+                    let claim = error.base_offset.checked_add(1).filter(|_| is_old);
+                    self.batch_claim = claim.map(|end| Claim { end, is_sure: true });
                     return Err(self.fail(error));
                 }
                 None => {
@@ -248,7 +277,10 @@ impl CompletedFetch {
     /// Opens a batch; false if nothing of it counts.
     fn begin(&mut self, batch: &records::RecordBatch) -> Result<bool, RecordError> {
         let header = batch.header();
-        self.batch_claim = Some(header.next_offset());
+        let end = header.next_offset();
+        // Only compaction makes the two differ.
+        let is_sure = header.base_offset.checked_add(header.count.into()) == Some(end);
+        self.batch_claim = Some(Claim { end, is_sure });
         let mut cursor = batch.cursor(&self.decode)?;
         self.batch_end = Some(cursor.next_offset());
         self.leader_epoch = header.partition_leader_epoch;
@@ -271,6 +303,7 @@ impl CompletedFetch {
             is_control: batch.is_control(),
             timestamp_type: header.attributes.timestamp_type(),
             leader_epoch: header.partition_leader_epoch,
+            generation: self.generation,
             block: None,
         });
         Ok(true)
@@ -313,12 +346,16 @@ impl OpenBatch {
     #[inline]
     fn block(&mut self, source: &TopicPartition) -> &Arc<Block> {
         let number = self.cursor.block_number();
-        let OpenBatch { cursor, timestamp_type, leader_epoch, .. } = self;
+        let OpenBatch { cursor, timestamp_type, leader_epoch, generation, .. } = self;
         let made = || {
-            let source = source.clone();
-            let (bytes, timestamp_type, leader_epoch) =
-                (cursor.block().clone(), *timestamp_type, *leader_epoch);
-            (number, Arc::new(Block { source, bytes, timestamp_type, leader_epoch }))
+            let block = Block {
+                source: source.clone(),
+                bytes: cursor.block().clone(),
+                timestamp_type: *timestamp_type,
+                leader_epoch: *leader_epoch,
+                generation: *generation,
+            };
+            (number, Arc::new(block))
         };
         if self.block.as_ref().is_some_and(|(held, _)| *held != number) {
             self.block = None;

@@ -1,7 +1,7 @@
 //! The consumer's own task: connects, sends what the plan says, waits for answers and timers.
 //!
-//! Each broker's request, and each lookup, is a job of its own, so none waits for another. The state is locked for moments
-//! and never while anything is awaited.
+//! Each broker's request, and each lookup, is a job of its own. The state is locked for moments and never while anything is
+//! awaited.
 //!
 //! Sources: KIP-74, KIP-227, KIP-951.
 
@@ -10,7 +10,6 @@
     reason = "a driver reads the clock, draws random numbers and starts tasks"
 )]
 
-use std::collections::HashSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,9 +18,10 @@ use ottla_client::{Client, Cluster, Error, ErrorKind, GroupLane, NodeId, Topic};
 use ottla_protocol::messages::fetch::{FetchRequest, FetchResponse, READ_COMMITTED, READ_UNCOMMITTED};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tracing::Instrument;
 
+use super::jobs::{Job, Jobs};
 use super::response::Consequences;
 use super::state::FetchState;
 use crate::commit::Committer;
@@ -119,11 +119,10 @@ pub(crate) async fn until<F: Future>(deadline: Instant, future: F) -> Option<F::
 
 async fn run(context: Context) {
     let mut updates = context.client.cluster_updates();
-    let mut jobs: JoinSet<Option<Arc<str>>> = JoinSet::new();
-    let mut awaited_topics: HashSet<Arc<str>> = HashSet::new();
+    let mut jobs = Jobs::default();
     loop {
         let cluster = updates.borrow_and_update().clone();
-        let wake_at = start_jobs(&context, &cluster, &mut jobs, &mut awaited_topics);
+        let wake_at = start_jobs(&context, &cluster, &mut jobs);
         let timer = async {
             match wake_at {
                 Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -134,9 +133,9 @@ async fn run(context: Context) {
             () = context.shared.work.notified() => {}
             () = timer => {}
             Ok(()) = updates.changed() => {}
-            Some(done) = jobs.join_next() => {
-                if let Ok(Some(topic)) = done {
-                    awaited_topics.remove(&topic);
+            lost = jobs.ended() => {
+                if let Some(job) = lost {
+                    context.shared.state().give_up(&job, now(), random());
                 }
             }
         }
@@ -144,12 +143,7 @@ async fn run(context: Context) {
 }
 
 /// Starts whatever is due; says when to look again.
-fn start_jobs(
-    context: &Context,
-    cluster: &Arc<Cluster>,
-    jobs: &mut JoinSet<Option<Arc<str>>>,
-    awaited_topics: &mut HashSet<Arc<str>>,
-) -> Option<Instant> {
+fn start_jobs(context: &Context, cluster: &Arc<Cluster>, jobs: &mut Jobs) -> Option<Instant> {
     let now = now();
     let (outlook, checks, lookups, committed, next_lookup) = {
         let mut state = context.shared.state();
@@ -168,44 +162,27 @@ fn start_jobs(
         }
         (outlook, checks, lookups, committed, state.next_lookup(now))
     };
-    for node in outlook.ready {
+    let committed = (!committed.is_empty()).then_some(Job::Committed(committed));
+    let due = (outlook.ready.into_iter().map(Job::Fetch))
+        .chain(checks.into_iter().map(Job::Check))
+        .chain(lookups.into_iter().map(Job::LookUp))
+        .chain(committed)
+        .chain(outlook.leaderless.into_iter().map(Job::Await));
+    for job in due {
         let context = context.clone();
-        jobs.spawn(async move {
-            fetch_once(&context, node).await;
-            None
-        });
-    }
-    for batch in checks {
-        let context = context.clone();
-        jobs.spawn(async move {
-            check_epochs(&context, batch).await;
-            None
-        });
-    }
-    for batch in lookups {
-        let context = context.clone();
-        jobs.spawn(async move {
-            look_up(&context, batch).await;
-            None
-        });
-    }
-    if !committed.is_empty() {
-        let context = context.clone();
-        jobs.spawn(async move {
-            fetch_committed(&context, committed).await;
-            None
-        });
-    }
-    for topic in outlook.leaderless {
-        if awaited_topics.insert(Arc::clone(&topic)) {
-            let context = context.clone();
-            jobs.spawn(async move {
-                await_topic(&context, &topic).await;
-                Some(topic)
-            });
-        }
+        jobs.start(job, |job| async move { run_job(&context, &job).await });
     }
     [outlook.wake_at, next_lookup].into_iter().flatten().min()
+}
+
+async fn run_job(context: &Context, job: &Job) {
+    match job {
+        Job::Fetch(node) => fetch_once(context, *node).await,
+        Job::Check(batch) => check_epochs(context, batch).await,
+        Job::LookUp(batch) => look_up(context, batch).await,
+        Job::Committed(asked) => fetch_committed(context, asked).await,
+        Job::Await(topic) => await_topic(context, topic).await,
+    }
 }
 
 /// One request to a broker, from connecting to the answer's consequences.

@@ -3,21 +3,21 @@
 //! Guarantee: data that was asked for under an older generation of a partition's position never reaches the application,
 //! whoever is quicker: both sides change the state under one lock, for moments, and never wait while they hold it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ottla_client::{Backoff, Error, ErrorKind, TopicPartition};
-use ottla_protocol::records::RecordError;
+use ottla_client::{Backoff, Error, TopicPartition};
 
 use super::buffer::{Buffer, Reading};
+use super::damage::Damages;
 use super::plan::{FetchPlan, Limits, Outlook, Routes};
 use crate::ack::Acks;
 use crate::metrics::Meter;
 use crate::options::{CommitMode, ConsumerValues, IsolationLevel, OffsetReset};
 use crate::streams::Streams;
 use crate::stuck::heard::Heard;
-use crate::subscription::{Assigned, Generation, ResetTo, Start, Subscription};
+use crate::subscription::{Assigned, Generation, Subscription};
 
 /// What the options say about fetching.
 #[derive(Clone, Copy, Debug)]
@@ -51,15 +51,8 @@ pub(crate) struct FetchState {
     pub(crate) meter: Arc<Meter>,
     /// What brokers said about what cannot be read.
     pub(crate) heard: Heard,
-    /// Where partitions stand before a batch that cannot be read, and where that ends, if it is known.
-    damages: BTreeMap<TopicPartition, Damage>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Damage {
-    generation: Generation,
-    position: i64,
-    next: Option<i64>,
+    /// Batches that cannot be read.
+    pub(crate) damages: Damages,
 }
 
 #[derive(Debug)]
@@ -88,7 +81,7 @@ impl FetchState {
             alarm: None,
             meter: Arc::default(),
             heard: Heard::default(),
-            damages: BTreeMap::new(),
+            damages: Damages::default(),
         }
     }
 
@@ -122,86 +115,19 @@ impl FetchState {
         self.subscription.advance(partition, *generation, fetch.next_offset(), fetch.leader_epoch());
     }
 
-    /// `reading` met damage: what was fetched behind it is fetched again, as the damage may have happened on the way.
-    pub(crate) fn damaged(
-        &mut self,
-        reading: &Reading,
-        error: RecordError,
-        now: Instant,
-        random: f64,
-    ) -> Error {
-        self.settle(reading);
-        let Reading { partition, generation, fetch } = reading;
-        let position = fetch.next_offset();
-        if let Some(assigned) = self.subscription.current_mut(partition, *generation) {
-            assigned.halted = false;
-            let failures = assigned.failures;
-            if let Some(fetching) = assigned.fetching_mut() {
-                fetching.fetch_offset = position;
-                fetching.fetch_epoch = fetching.position.leader_epoch;
-            }
-            self.buffer.discard(partition);
-            let at = now + self.rules.backoff.next(failures, random);
-            self.subscription.put_off(partition, *generation, at);
-        }
-        let next = fetch.behind_damage();
-        let damage = Damage { generation: *generation, position, next };
-        self.damages.insert(partition.clone(), damage);
-        let advice = match next {
-            Some(next) => format!("`skip` passes over the batch, to offset {next}"),
-            None => "seek beyond the damage to go on".to_owned(),
-        };
-        let message = format!("cannot read {partition} at offset {position}; {advice}");
-        let error = Error::new(ErrorKind::CorruptRecord, message).with_cause(error);
-        self.heard.damaged(partition, *generation, position, &error);
-        error
-    }
-
-    /// Moves the position behind the batch that cannot be read; where that is.
-    pub(crate) fn skip(&mut self, partition: &TopicPartition) -> Result<i64, Error> {
-        let damage = self.damages.get(partition).copied();
-        let Some(damage) = damage.filter(|damage| self.is_before(partition, damage)) else {
-            let message = format!("{partition} stands before no batch that cannot be read");
-            return Err(Error::new(ErrorKind::InvalidState, message));
-        };
-        let Damage { position, next, .. } = damage;
-        let Some(next) = next else {
-            let message = format!(
-                "where the damage of {partition} at offset {position} ends is unknown; seek beyond it"
-            );
-            return Err(Error::new(ErrorKind::InvalidState, message));
-        };
-        tracing::warn!(%partition, from = position, to = next, "skipping records that cannot be read");
-        self.seek(partition, Start::Offset(next));
-        Ok(next)
-    }
-
-    /// The partitions that stand before a batch that cannot be read.
-    pub(crate) fn damaged_partitions(&self) -> Vec<TopicPartition> {
-        let stands = self.damages.iter().filter(|(partition, damage)| self.is_before(partition, damage));
-        stands.map(|(partition, _)| partition.clone()).collect()
-    }
-
-    fn is_before(&self, partition: &TopicPartition, damage: &Damage) -> bool {
-        self.subscription.partition(partition).is_some_and(|assigned| {
-            assigned.generation == damage.generation
-                && assigned.fetching().is_some_and(|fetching| fetching.position.offset == damage.position)
-        })
-    }
-
-    /// The partition's data are of no use any more; called with every seek and removal.
-    pub(crate) fn seek(&mut self, partition: &TopicPartition, to: Start) -> bool {
-        self.damages.remove(partition);
-        self.buffer.discard(partition);
-        self.forget_acks(partition);
-        self.subscription.seek(partition, to)
+    /// Whether what is read is still of the partition's position.
+    pub(crate) fn is_current(&self, reading: &Reading) -> bool {
+        let assigned = self.subscription.partition(&reading.partition);
+        assigned.is_some_and(|assigned| assigned.generation == reading.generation)
     }
 
     /// Drops a partition with all that is buffered of it.
     pub(crate) fn remove(&mut self, partition: &TopicPartition) {
-        self.damages.remove(partition);
+        self.damages.forget(partition);
         self.buffer.discard(partition);
-        self.forget_acks(partition);
+        if let Some(acks) = &mut self.acks {
+            acks.forget(partition);
+        }
         self.streams.remove(partition);
         self.subscription.remove(partition);
     }
@@ -218,16 +144,41 @@ impl FetchState {
 
     /// The next error for poll to return. The partition is tried again, a backoff later.
     pub(crate) fn next_report(&mut self, now: Instant, random: f64) -> Option<Error> {
-        while let Some(Report { partition, generation, error }) = self.reports.pop_front() {
-            // What a seek or a revocation has made pointless is nobody's business any more.
-            if let Some(assigned) = self.subscription.current_mut(&partition, generation) {
-                assigned.reporting = false;
-                let failures = assigned.failures;
-                self.put_off(&partition, generation, now, failures, random);
+        while let Some(report) = self.reports.pop_front() {
+            if let Some(error) = self.give_report(report, now, random) {
                 return Some(error);
             }
         }
         None
+    }
+
+    /// The same, of this partition only: those of others stay for poll.
+    pub(crate) fn report_of(
+        &mut self,
+        partition: &TopicPartition,
+        now: Instant,
+        random: f64,
+    ) -> Option<Error> {
+        let mut from = 0;
+        while let Some(at) = self.reports.iter().skip(from).position(|report| report.partition == *partition)
+        {
+            from += at;
+            let report = self.reports.remove(from)?;
+            if let Some(error) = self.give_report(report, now, random) {
+                return Some(error);
+            }
+        }
+        None
+    }
+
+    fn give_report(&mut self, report: Report, now: Instant, random: f64) -> Option<Error> {
+        let Report { partition, generation, error } = report;
+        // What a seek or a revocation has made pointless is nobody's business any more.
+        let assigned = self.subscription.current_mut(&partition, generation)?;
+        assigned.reporting = false;
+        let failures = assigned.failures;
+        self.put_off(&partition, generation, now, failures, random);
+        Some(error)
     }
 
     /// Puts a partition off after another failure.
@@ -241,30 +192,6 @@ impl FetchState {
         let Some(assigned) = self.subscription.current_mut(partition, generation) else { return };
         let failures = assigned.failures;
         self.put_off(partition, generation, now, failures, random);
-    }
-
-    /// There is no offset to go on from: looks one up by the policy, or reports that there is none.
-    pub(crate) fn without_offset(&mut self, partition: &TopicPartition, generation: Generation, what: &str) {
-        match ResetTo::by_policy(self.rules.reset) {
-            Some(to) => {
-                if self.subscription.current_mut(partition, generation).is_some() {
-                    tracing::info!(%partition, reset = ?to, "{what}: resetting the position");
-                    self.buffer.discard(partition);
-                    self.subscription.reset(partition, to);
-                }
-            }
-            None => {
-                let message = format!("{partition}: {what}, and auto.offset.reset is none: seek to go on");
-                let error = Error::new(ErrorKind::OffsetOutOfRange, message);
-                self.report(partition, generation, error);
-            }
-        }
-    }
-
-    fn forget_acks(&mut self, partition: &TopicPartition) {
-        if let Some(acks) = &mut self.acks {
-            acks.forget(partition);
-        }
     }
 
     fn put_off(

@@ -79,7 +79,10 @@ impl ConsumerMetrics {
         let mut metrics = shared.meter.snapshot(now);
         metrics.stuck = shared.announcer.stuck();
         metrics.buffer.limit = options.queued_max_bytes;
-        metrics.observe(&shared.state());
+        let mut state = shared.state();
+        state.settle_streams();
+        metrics.observe(&state);
+        drop(state);
         metrics
     }
 

@@ -27,7 +27,7 @@ use crate::subscription::{Generation, Position};
 const GRACE: Duration = Duration::from_millis(100);
 
 /// Looks up a batch of offsets, once; what fails is due again after a backoff.
-pub(crate) async fn look_up(context: &Context, batch: LookupBatch) {
+pub(crate) async fn look_up(context: &Context, batch: &LookupBatch) {
     let partitions: Vec<TopicPartition> = batch.asked().map(|(name, _)| name.clone()).collect();
     let deadline = now() + context.client.options().values().request_timeout;
     let isolation = context.options.isolation_level;
@@ -36,7 +36,7 @@ pub(crate) async fn look_up(context: &Context, batch: LookupBatch) {
     let outcome = unless_moved(&context.client, batch.leader, &partitions, asking).await;
     let now = now();
     let stale = match outcome {
-        Ok(Some(response)) => context.shared.state().handle_offsets(&batch, now, random(), &response),
+        Ok(Some(response)) => context.shared.state().handle_offsets(batch, now, random(), &response),
         Ok(None) => false,
         Err(error) => {
             tracing::debug!(node = batch.leader, %error, "looking up offsets failed");
@@ -48,7 +48,7 @@ pub(crate) async fn look_up(context: &Context, batch: LookupBatch) {
 }
 
 /// Asks a leader, once, whether what was fetched is in its log; what fails is due again after a backoff.
-pub(crate) async fn check_epochs(context: &Context, batch: EpochBatch) {
+pub(crate) async fn check_epochs(context: &Context, batch: &EpochBatch) {
     let partitions: Vec<TopicPartition> = batch.checks.iter().map(|check| check.partition.clone()).collect();
     let deadline = now() + context.client.options().values().request_timeout;
     let request = |_| batch.request();
@@ -63,14 +63,14 @@ pub(crate) async fn check_epochs(context: &Context, batch: EpochBatch) {
         unless_moved(&context.client, batch.leader, &partitions, asking).await;
     let now = now();
     let stale = match outcome {
-        Ok(Some(response)) => context.shared.state().handle_epoch_ends(&batch, now, random(), &response),
+        Ok(Some(response)) => context.shared.state().handle_epoch_ends(batch, now, random(), &response),
         Ok(None) => {
-            context.shared.state().handle_unchecked(&batch);
+            context.shared.state().handle_unchecked(batch);
             false
         }
         Err(error) => {
             tracing::debug!(node = batch.leader, %error, "looking for truncated logs failed");
-            context.shared.state().handle_check_failure(&batch, now, random(), &error);
+            context.shared.state().handle_check_failure(batch, now, random(), &error);
             true
         }
     };
@@ -131,7 +131,7 @@ async fn unless_moved<T>(
 }
 
 /// Fetches the group's committed offsets of these partitions, once; what is not answered is due again after a backoff.
-pub(crate) async fn fetch_committed(context: &Context, asked: Vec<(TopicPartition, Generation)>) {
+pub(crate) async fn fetch_committed(context: &Context, asked: &[(TopicPartition, Generation)]) {
     let names: Vec<TopicPartition> = asked.iter().map(|(name, _)| name.clone()).collect();
     let outcome = match context.shared.committer() {
         Some(committer) => committer.fetch_once(&names, now() + context.options.default_api_timeout).await,
@@ -148,7 +148,7 @@ pub(crate) async fn fetch_committed(context: &Context, asked: Vec<(TopicPartitio
             };
             let offsets =
                 offsets.into_iter().map(|(name, found)| (name, found.map(|found| found.map(position))));
-            state.handle_committed(&asked, now(), random(), offsets.collect());
+            state.handle_committed(asked, now(), random(), offsets.collect());
         }
         Err(error) => {
             match error.is_retriable() {

@@ -16,6 +16,7 @@ use ottla_protocol::messages::list_offsets::{
     ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
 };
 
+use super::anew::Anew;
 use crate::fetch::plan::{Route, Routes};
 use crate::fetch::state::FetchState;
 use crate::options::IsolationLevel;
@@ -95,7 +96,7 @@ impl FetchState {
     ) {
         for (partition, generation) in asked {
             match offsets.remove(partition) {
-                Some(Ok(Some(position))) => self.subscription.found(partition, *generation, position, None),
+                Some(Ok(Some(position))) => self.found(partition, *generation, position, None),
                 Some(Ok(None)) => self.without_offset(partition, *generation, "no offset is committed"),
                 Some(Err(error)) => {
                     self.back_off(partition, *generation, now, random);
@@ -163,17 +164,13 @@ impl FetchState {
         match code {
             ErrorCode::NONE if row.offset >= 0 => {
                 let leader_epoch = (row.leader_epoch >= 0).then_some(row.leader_epoch);
-                self.subscription.found(
-                    partition,
-                    *generation,
-                    Position { offset: row.offset, leader_epoch },
-                    Some(*route),
-                );
+                let position = Position { offset: row.offset, leader_epoch };
+                self.found(partition, *generation, position, Some(*route));
             }
             // Everything is older than the time that was asked for.
             ErrorCode::NONE if matches!(to, ResetTo::Timestamp(_) | ResetTo::Ago(_)) => {
                 if self.subscription.current_mut(partition, *generation).is_some() {
-                    self.subscription.reset(partition, ResetTo::Latest);
+                    self.begin_anew(partition, Anew::Reset(ResetTo::Latest));
                 }
             }
             ErrorCode::NONE => self.back_off(partition, *generation, now, random),

@@ -21,6 +21,7 @@ use ottla_protocol::messages::offset_for_leader_epoch::{
     OffsetForLeaderTopic,
 };
 
+use super::anew::Anew;
 use crate::fetch::plan::{Route, Routes};
 use crate::fetch::state::FetchState;
 use crate::subscription::{Assigned, Generation, Position, ResetTo, Standing};
@@ -101,7 +102,7 @@ impl FetchState {
             self.subscription.stand(&check.partition, Standing::Asked(check.route), last);
         }
         for (partition, generation) in recreated {
-            self.without_offset(&partition, generation, "the topic was deleted and created anew");
+            self.recreated(&partition, generation);
         }
         batches.into_iter().map(|(leader, checks)| EpochBatch { leader, checks }).collect()
     }
@@ -167,7 +168,7 @@ impl FetchState {
             // The offset may be in the log, but what is before it has another history.
             (Some((end_offset, epoch)), Some(route)) if end_offset >= fetching.position.offset => {
                 let position = Position { leader_epoch: Some(epoch), ..fetching.position };
-                self.subscription.go_back(partition, position, route);
+                self.begin_anew(partition, Anew::Truncated(position, route));
                 false
             }
             (known, _) => {
@@ -259,9 +260,8 @@ impl FetchState {
         match (ResetTo::by_policy(self.rules.reset), end, route) {
             (Some(_), Some((end_offset, epoch)), Some(route)) => {
                 tracing::warn!(%partition, "{what}: going back to that");
-                self.buffer.discard(partition);
                 let position = Position { offset: end_offset.min(offset), leader_epoch: Some(epoch) };
-                self.subscription.go_back(partition, position, route);
+                self.begin_anew(partition, Anew::Truncated(position, route));
             }
             (Some(_), ..) => {
                 tracing::warn!(%partition, "{what}");

@@ -130,7 +130,7 @@ impl Reader {
             }
         };
         while !self.bounds.are_reached() {
-            let records = consumer.at_hand()?;
+            let records = consumer.at_hand().await?;
             let bounds = &self.bounds;
             let records: Vec<Record> = records
                 .into_iter()
@@ -168,29 +168,31 @@ async fn begin(scan: &Scan) -> Result<(Consumer, Bounds), Error> {
     let mut options = scan.options.clone().auto_offset_reset(OffsetReset::None).enable_auto_commit(false);
     options.set("group.instance.id", "")?;
     options.set("group.id", "")?;
+    // One for all that is looked up.
+    let deadline = now() + options.values().default_api_timeout;
     let mut consumer = Consumer::new(scan.client.clone(), options)?;
     let partitions = match &scan.what {
         What::Partitions(partitions) => partitions.clone(),
         What::Topic(name) => {
-            let deadline = now() + scan.client.options().values().default_api_timeout;
-            let topic = scan.client.topic(name, deadline).await?;
+            let patience = scan.client.options().values().default_api_timeout;
+            let topic = scan.client.topic(name, deadline.min(now() + patience)).await?;
             (0..).zip(&topic.partitions).map(|(index, _)| TopicPartition::new(&**name, index)).collect()
         }
     };
     consumer.assign(partitions.iter().map(|partition| (partition.clone(), Start::Earliest)))?;
     // What is looked up is not to be fetched yet.
     consumer.pause(&partitions)?;
-    let begins = consumer.offsets(&partitions, Start::Earliest).await?;
-    let ends = consumer.offsets(&partitions, Start::Latest).await?;
+    let begins = consumer.offsets(&partitions, Start::Earliest, deadline).await?;
+    let ends = consumer.offsets(&partitions, Start::Latest, deadline).await?;
     let from = match scan.from {
         Start::Earliest => begins.clone(),
         Start::Latest => ends.clone(),
-        from => consumer.offsets(&partitions, from).await?,
+        from => consumer.offsets(&partitions, from, deadline).await?,
     };
     let to = match scan.to {
         ScanEnd::Latest => ends.clone(),
         ScanEnd::Offset(offset) => vec![offset; partitions.len()],
-        ScanEnd::Timestamp(at) => consumer.offsets(&partitions, Start::Timestamp(at)).await?,
+        ScanEnd::Timestamp(at) => consumer.offsets(&partitions, Start::Timestamp(at), deadline).await?,
     };
     let mut bounds = Bounds::default();
     for (index, partition) in partitions.iter().enumerate() {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use ottla_client::TopicPartition;
 
 use crate::fetch::state::FetchState;
-use crate::subscription::Start;
+use crate::position::anew::Anew;
 
 pub(crate) use slot::{Progress, Slot};
 pub use stream::PartitionStream;
@@ -104,9 +104,8 @@ impl FetchState {
         self.streams.look_again();
         // Before the first position is known nothing was handed out, and there is nothing to go back to.
         let position = self.subscription.partition(partition).and_then(|assigned| assigned.fetching());
-        if let Some(offset) = position.map(|fetching| fetching.position.offset) {
-            self.buffer.discard(partition);
-            self.subscription.seek(partition, Start::Offset(offset));
+        if let Some(position) = position.map(|fetching| fetching.position) {
+            self.begin_anew(partition, Anew::Kept(position));
         }
     }
 }

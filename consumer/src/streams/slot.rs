@@ -155,6 +155,11 @@ impl Slot {
         open
     }
 
+    /// Whether records may be handed out.
+    pub(super) fn is_open(&self) -> bool {
+        self.standing().phase == Phase::Open
+    }
+
     /// Says that the holder has come to an end.
     pub(super) fn release(&self) {
         self.released.notify_one();

@@ -1,18 +1,19 @@
 //! [`PartitionStream`]: the records of one partition, for a task of its own.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use ottla_client::{Error, TopicPartition};
+use ottla_client::{Error, ErrorKind, TopicPartition};
 
 use super::{Progress, Slot};
 use crate::fetch::buffer::Reading;
 use crate::fetch::driver::{Shared, now, random};
 use crate::record::Record;
+use crate::turn::Turn;
 
 /// The records of one partition, from
 /// [`PartitionStreams`](crate::PartitionStreams). It can move to a task of its own.
@@ -30,6 +31,7 @@ pub struct PartitionStream {
     shared: Arc<Shared>,
     slot: Arc<Slot>,
     reading: Option<Reading>,
+    turn: Turn,
     /// Whether records are acknowledged one by one.
     acked: bool,
     ended: bool,
@@ -45,7 +47,7 @@ enum Look {
 
 impl PartitionStream {
     pub(crate) fn new(shared: Arc<Shared>, slot: Arc<Slot>, acked: bool) -> PartitionStream {
-        PartitionStream { shared, slot, reading: None, acked, ended: false }
+        PartitionStream { shared, slot, reading: None, turn: Turn::default(), acked, ended: false }
     }
 
     /// The partition.
@@ -56,8 +58,9 @@ impl PartitionStream {
     /// The next record; `None` at the end.
     ///
     /// # Errors
-    /// Kind `CorruptRecord`: the position stays before the batch, which is tried again. All else that concerns the
-    /// partition is returned by [`PartitionStreams::next`](crate::PartitionStreams::next).
+    /// Kind `CorruptRecord`: the position stays before the batch, which is tried again, unless [`PartitionStream::skip_damaged`]
+    /// passes over it. All else that concerns the partition is returned by
+    /// [`PartitionStreams::next`](crate::PartitionStreams::next).
     ///
     /// # Cancel safety
     /// Safe: a record is only taken when it is returned.
@@ -65,13 +68,48 @@ impl PartitionStream {
         poll_fn(|cx| self.poll_record(cx)).await
     }
 
+    /// Passes over the batch that the last error of kind `CorruptRecord` was about; the offset that reading goes on at. Without
+    /// it, the batch is fetched again and the error returned again, as the damage may have happened on the way.
+    ///
+    /// # Errors
+    /// Kind `InvalidState` if [`PartitionStream::next`] has returned no such error last, if the damage leaves no trace of
+    /// where the batch ends (then it takes a listener's seek beyond it), or if the stream has come to its end.
+    pub fn skip_damaged(&mut self) -> Result<i64, Error> {
+        let partition = self.slot.partition();
+        let refuse = |what: &str| Err(Error::new(ErrorKind::InvalidState, format!("{partition} {what}")));
+        if self.reading.is_some() {
+            return refuse("stands before no batch that cannot be read");
+        }
+        let next = {
+            // Under the lock under which the partition is given away.
+            let mut state = self.shared.state();
+            if self.ended || !self.slot.is_open() {
+                return refuse("is given away: its stream has come to its end");
+            }
+            state.settle_streams();
+            state.skip(partition)?
+        };
+        self.shared.work.notify_one();
+        Ok(next)
+    }
+
     fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Record, Error>>> {
+        if self.turn.is_over(now) && self.turn.begin_next(now()) {
+            // It wakes the task once the others on its thread have had their turn.
+            let others = pin!(tokio::task::yield_now()).poll(cx);
+            if others.is_pending() {
+                return Poll::Pending;
+            }
+        }
         loop {
             match self.look() {
                 Look::Record(record) => return Poll::Ready(Some(Ok(record))),
                 Look::Failed(error) => return Poll::Ready(Some(Err(error))),
                 Look::Ended => return Poll::Ready(None),
-                Look::Nothing if self.slot.sleep(cx.waker()) => return Poll::Pending,
+                Look::Nothing if self.slot.sleep(cx.waker()) => {
+                    self.turn.waited();
+                    return Poll::Pending;
+                }
                 Look::Nothing => {}
             }
         }

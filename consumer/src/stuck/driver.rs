@@ -210,6 +210,8 @@ impl Look {
         let (events, stuck, deadline) = {
             let polling = shared.meter.polling();
             let mut state = shared.state();
+            // Streams move their positions only when somebody looks.
+            state.settle_streams();
             state.forget_troubles();
             let scene = Scene {
                 state: &state,

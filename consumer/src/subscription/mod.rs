@@ -21,9 +21,17 @@ use crate::fetch::plan::Route;
 pub use partition::Start;
 pub(crate) use partition::{Assigned, Fetching, Phase, Position, PreferredReplica, ResetTo, Standing};
 
-/// Numbers the times at which a partition got a new position that owes nothing to the one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Numbers the times at which a partition got a new position that owes nothing to the one before; the default is none of
+/// them, and before all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Generation(u64);
+
+#[cfg(test)]
+impl Generation {
+    pub(crate) fn of(number: u64) -> Generation {
+        Generation(number)
+    }
+}
 
 /// Where the assignment comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

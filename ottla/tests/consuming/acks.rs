@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use ottla::consumer::Record;
+use ottla::consumer::{OffsetAndMetadata, Record};
 use ottla::mock::ApiKey;
 use ottla::{CommitMode, Consumer, ConsumerOptions, ErrorKind, Kafka, Start};
 
@@ -117,16 +117,53 @@ async fn what_is_outstanding_at_a_revocation_is_dropped_and_comes_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_seek_forgets_what_was_outstanding() {
+async fn a_seek_forward_leaves_what_is_outstanding_to_be_acknowledged() {
     let (_mock, kafka) = cluster(1);
     write_numbers(&kafka, 1, 10).await;
     let mut consumer = kafka.consumer(acked().enable_auto_commit(false)).unwrap();
     consumer.assign([(tp(0), Start::Earliest)]).unwrap();
     let records = take(&mut consumer, 5).await;
     consumer.seek(&tp(0), Start::Offset(8)).unwrap();
-    assert!(!consumer.ack(&records[0]).unwrap());
+    assert!(consumer.ack(&records[0]).unwrap());
+    consumer.commit().await.unwrap();
+    assert_eq!(committed(&kafka, 0).await, Some(1));
+    assert!(consumer.acknowledger().unwrap().ack_up_to(&records[4]));
     consumer.commit().await.unwrap();
     assert_eq!(committed(&kafka, 0).await, Some(8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seek_back_has_what_comes_again_acknowledged_again_and_the_rest_once() {
+    let (_mock, kafka) = cluster(1);
+    write_numbers(&kafka, 1, 20).await;
+    for epoch in [None, Some(0)] {
+        let mut consumer = kafka.consumer(acked().enable_auto_commit(false)).unwrap();
+        consumer.assign([(tp(0), Start::Earliest)]).unwrap();
+        let records = take(&mut consumer, 10).await;
+        assert!(consumer.ack(&records[7]).unwrap());
+        match epoch {
+            None => consumer.seek(&tp(0), Start::Offset(5)).unwrap(),
+            Some(epoch) => {
+                let to = OffsetAndMetadata { leader_epoch: Some(epoch), ..5.into() };
+                consumer.seek_to_offset(&tp(0), &to).unwrap();
+            }
+        }
+        consumer.commit().await.unwrap();
+        assert_eq!(committed(&kafka, 0).await, Some(0));
+        for record in &records[..5] {
+            assert!(consumer.ack(record).unwrap());
+        }
+        consumer.commit().await.unwrap();
+        assert_eq!(committed(&kafka, 0).await, Some(5));
+        let again = take(&mut consumer, 5).await;
+        assert!(!consumer.ack(&records[5]).unwrap(), "it was handed out once more");
+        consumer.commit().await.unwrap();
+        assert_eq!(committed(&kafka, 0).await, Some(5));
+        assert!(consumer.ack(&again[0]).unwrap());
+        assert!(consumer.acknowledger().unwrap().ack_offset(&tp(0), 6), "whichever it was");
+        consumer.commit().await.unwrap();
+        assert_eq!(committed(&kafka, 0).await, Some(7));
+    }
 }
 
 #[tokio::test(start_paused = true)]

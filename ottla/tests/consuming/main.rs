@@ -1,9 +1,10 @@
-//! Shutdowns, acknowledgements, streams of partitions, scans and typed reading, on a cluster in memory.
+//! Shutdowns, acknowledgements, members that oversleep, streams of partitions, scans and typed reading, on a cluster in memory.
 
 #![allow(clippy::disallowed_methods, reason = "the tests read clocks and spawn tasks")]
 #![allow(clippy::unwrap_used, reason = "tests panic where they fail")]
 
 mod acks;
+mod members;
 mod scans;
 mod shutdown;
 mod streams;

@@ -158,8 +158,12 @@ async fn partitions_change_hands_without_a_record_lost_or_read_twice() {
     let (_mock, kafka) = cluster(4);
     let cooperative =
         || options().partition_assignment_strategy(vec![ottla::consumer::Strategy::CooperativeSticky]);
-    for protocol in [options as fn() -> ConsumerOptions, cooperative] {
-        let group = format!("g-{}", protocol().values().partition_assignment_strategy.len());
+    let of_brokers = || {
+        let options = ConsumerOptions::new().auto_offset_reset(ottla::OffsetReset::Earliest);
+        options.group_protocol(ottla::consumer::GroupProtocol::Consumer)
+    };
+    let protocols = [options as fn() -> ConsumerOptions, cooperative, of_brokers];
+    for (group, protocol) in ["eager", "cooperative", "of brokers"].into_iter().zip(protocols) {
         let read = Arc::new(Mutex::new(BTreeMap::<i32, Vec<i64>>::new()));
         let work = || {
             let read = Arc::clone(&read);
@@ -187,7 +191,7 @@ async fn partitions_change_hands_without_a_record_lost_or_read_twice() {
         let mut members = Vec::new();
         for _ in 0..3 {
             let shutdown = Shutdown::new();
-            let running = streams(&kafka, protocol().group_id(group.clone()));
+            let running = streams(&kafka, protocol().group_id(group));
             let (stop, work) = (shutdown.clone(), work());
             let task = tokio::spawn(async move { running.run(&stop, Duration::from_secs(5), work).await });
             members.push((shutdown, task));

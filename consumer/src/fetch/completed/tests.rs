@@ -66,16 +66,35 @@ fn damage_says_where_reading_can_go_on() {
     let last = damaged.len() - 1;
     damaged[last] ^= 1;
     let mut at_the_end = fetch([batch(0, 5, Compression::None), damaged.clone()].concat(), 0);
-    assert_eq!(at_the_end.behind_damage(), None);
+    assert_eq!(at_the_end.behind_damage(None), None);
     assert_eq!(at_the_end.take(9).unwrap().len(), 5);
     assert!(at_the_end.next_batch().is_err());
-    assert_eq!((at_the_end.next_offset(), at_the_end.behind_damage()), (5, Some(10)));
+    assert_eq!((at_the_end.next_offset(), at_the_end.behind_damage(Some(10))), (5, Some(10)));
 
     // The header says more offsets than there are.
     damaged[24] = 0xff;
     let mut before_another = fetch([damaged, batch(10, 1, Compression::None)].concat(), 5);
     assert!(before_another.next_record().is_err());
-    assert_eq!(before_another.behind_damage(), Some(10));
+    assert_eq!(before_another.behind_damage(None), Some(10));
+}
+
+#[test]
+fn a_damaged_header_without_a_batch_behind_it_is_not_believed_beyond_what_it_says_twice_or_the_log_holds() {
+    let damage = |at: usize, byte: u8| {
+        let mut bytes = batch(5, 5, Compression::None);
+        bytes[at] ^= byte;
+        let mut fetch = fetch(bytes, 5);
+        assert!(fetch.next_record().is_err());
+        fetch
+    };
+    // A byte of the last record; both counts are whole.
+    let payload = damage(70, 1);
+    assert_eq!((payload.behind_damage(None), payload.behind_damage(Some(10))), (Some(10), Some(10)));
+    assert_eq!(payload.behind_damage(Some(9)), None, "the log is not that long");
+    // A high bit of the last offset's delta, and one of the count.
+    for at in [24, 59] {
+        assert_eq!(damage(at, 0x10).behind_damage(None), None, "a leap of a million offsets");
+    }
 }
 
 #[test]
@@ -88,7 +107,7 @@ fn a_message_of_an_old_format_is_refused_and_can_be_passed_over() {
         let mut fetch = fetch([old, batch(42, 1, Compression::None)].concat(), 41);
         let error = fetch.next_record().unwrap_err();
         assert_eq!(error.kind, RecordErrorKind::UnsupportedMagic { magic: magic as i8 });
-        assert_eq!((fetch.next_offset(), fetch.behind_damage()), (41, Some(42)));
+        assert_eq!((fetch.next_offset(), fetch.behind_damage(None)), (41, Some(42)));
     }
 }
 
@@ -98,5 +117,5 @@ fn damage_that_hides_the_next_batch_leaves_nothing_to_go_on_at() {
     bytes[8..12].copy_from_slice(&(-1_i32).to_be_bytes());
     let mut fetch = fetch(bytes, 5);
     assert!(fetch.next_record().is_err());
-    assert_eq!(fetch.behind_damage(), None);
+    assert_eq!(fetch.behind_damage(None), None);
 }
