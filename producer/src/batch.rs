@@ -3,25 +3,25 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use ottla_client::{Error, ErrorKind};
 use ottla_protocol::compression::{Compression, CompressionError, Compressor};
-use ottla_protocol::records::{BatchBuilder, ProducerState, RecordError, SealOptions, SealedBatch};
+use ottla_protocol::records::{BatchBuilder, ProducerState, RecordError};
 
 use crate::accumulator::Ratio;
+use crate::body::Body;
 use crate::completion::{Outcome, Part, Teller};
-use crate::memory::Memory;
+use crate::memory::{Charge, Memory};
 
-/// A batch: open, sealed or, for a moment, in neither state.
+/// A batch. Its records can be elsewhere, to be compressed; all else, and so who tells their outcome, stays here.
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) completion: Teller,
-    pub(crate) content: Content,
+    records: Records,
     /// When its first record was accepted.
     pub(crate) opened: Instant,
     /// Records in it.
     pub(crate) count: i32,
-    /// Bytes of the memory budget that it holds.
-    pub(crate) charged: usize,
     /// Requests that carried it.
     pub(crate) tries: u32,
     /// The try by which these records were in a request of their own first: later ones are repeats. Not 1 where they are
@@ -37,15 +37,19 @@ pub(crate) struct Batch {
     ratio: Arc<Ratio>,
 }
 
-/// The records.
+/// Where the records are.
 #[derive(Debug)]
-pub(crate) enum Content {
-    /// As they were appended.
-    Open(BatchBuilder),
-    /// As they are sent.
-    Sealed(SealedBatch),
-    /// Nowhere: sealing failed.
-    Gone,
+enum Records {
+    Here(Body),
+    /// With the job that compresses them.
+    Away {
+        job: u64,
+        size: usize,
+    },
+    /// Nowhere: sealing failed, or nobody needs them any more.
+    Gone {
+        size: usize,
+    },
 }
 
 impl Batch {
@@ -53,15 +57,14 @@ impl Batch {
         completion: Teller,
         builder: BatchBuilder,
         opened: Instant,
-        charged: usize,
+        charge: Charge,
         ratio: Arc<Ratio>,
     ) -> Self {
         Batch {
             completion,
             count: builder.len() as i32,
-            content: Content::Open(builder),
+            records: Records::Here(Body::new(builder, charge)),
             opened,
-            charged,
             tries: 0,
             first_try: 1,
             forgiven: 0,
@@ -73,18 +76,25 @@ impl Batch {
 
     /// Bytes that it takes in a request, as far as that is known before it is sealed.
     pub(crate) fn size(&self) -> usize {
-        match &self.content {
-            Content::Open(builder) => builder.size(),
-            Content::Sealed(sealed) => sealed.size(),
-            Content::Gone => 0,
+        match &self.records {
+            Records::Here(body) => body.size(),
+            Records::Away { size, .. } | Records::Gone { size } => *size,
         }
     }
 
     /// Bytes of its records before compression, headers included.
     pub(crate) fn uncompressed_size(&self) -> usize {
-        match &self.content {
-            Content::Sealed(sealed) => sealed.uncompressed_size(),
+        match &self.records {
+            Records::Here(body) => body.uncompressed_size(),
             _ => self.size(),
+        }
+    }
+
+    /// Its bytes as they are sent, once it is sealed.
+    pub(crate) fn bytes(&self) -> Option<Bytes> {
+        match &self.records {
+            Records::Here(body) => body.bytes(),
+            _ => None,
         }
     }
 
@@ -94,22 +104,53 @@ impl Batch {
         producer: ProducerState,
         compressor: &mut Compressor,
     ) -> Result<(), CompressionError> {
-        self.content = match std::mem::replace(&mut self.content, Content::Gone) {
-            Content::Open(builder) => {
-                let options = SealOptions { producer, ..SealOptions::default() };
-                let sealed = builder.seal(&options, compressor)?;
-                if compressor.codec() != Compression::None {
-                    self.ratio.observe(sealed.uncompressed_size(), sealed.size());
-                }
-                Content::Sealed(sealed)
+        let is_new = self.is_open() && compressor.codec() != Compression::None;
+        if let Some(body) = self.take_body() {
+            let body = body.seal(producer, compressor)?;
+            if is_new {
+                self.observe(&body);
             }
-            Content::Sealed(mut sealed) => {
-                sealed.set_producer(producer);
-                Content::Sealed(sealed)
-            }
-            Content::Gone => Content::Gone,
-        };
+            self.records = Records::Here(body);
+        }
         Ok(())
+    }
+
+    /// Gives the records out, to be compressed by this job.
+    pub(crate) fn send_away(&mut self, job: u64) -> Option<Body> {
+        let (size, body) = (self.size(), self.take_body()?);
+        self.records = Records::Away { job, size };
+        Some(body)
+    }
+
+    /// Takes the compressed records back.
+    pub(crate) fn take_back(&mut self, body: Body) {
+        self.observe(&body);
+        self.records = Records::Here(body);
+    }
+
+    /// Whether its records are being compressed elsewhere.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self.records, Records::Away { .. })
+    }
+
+    /// Whether its records are with this job.
+    pub(crate) fn is_with(&self, with: u64) -> bool {
+        matches!(self.records, Records::Away { job, .. } if job == with)
+    }
+
+    fn take_body(&mut self) -> Option<Body> {
+        let gone = Records::Gone { size: self.size() };
+        match std::mem::replace(&mut self.records, gone) {
+            Records::Here(body) => Some(body),
+            elsewhere => {
+                self.records = elsewhere;
+                None
+            }
+        }
+    }
+
+    fn observe(&self, body: &Body) {
+        self.ratio.observe(body.uncompressed_size(), body.size());
     }
 
     /// Tells all records that they are written, and gives the memory back.
@@ -120,8 +161,10 @@ impl Batch {
         memory: &Memory,
     ) {
         memory.meter.acknowledged(&self);
+        // One that leaves no room for the batch is no offset of a log.
+        let base_offset = base_offset.filter(|base| base.checked_add(i64::from(self.count)).is_some());
         self.completion.tell(Outcome::Acknowledged { base_offset, log_append_time });
-        self.release(memory);
+        self.let_go();
     }
 
     /// Tells all records that they failed, and gives the memory back.
@@ -129,7 +172,7 @@ impl Batch {
         let error = self.describe(error);
         memory.meter.failed(&self, &error);
         self.completion.tell(Outcome::Failed(error));
-        self.release(memory);
+        self.let_go();
     }
 
     /// Tells the records at fault and the others apart.
@@ -137,51 +180,47 @@ impl Batch {
         let others = self.describe(others);
         memory.meter.failed(&self, &others);
         self.completion.tell(Outcome::FailedByRecords { at_fault, others });
-        self.release(memory);
+        self.let_go();
     }
 
     /// Splits the batch into two halves that carry its charge on. Hands itself back if it holds a single record.
     pub(crate) fn split(mut self) -> Result<[Batch; 2], Box<(Batch, Option<RecordError>)>> {
-        let Content::Sealed(sealed) = &self.content else { return Err(Box::new((self, None))) };
-        let count = sealed.count();
-        if count < 2 {
-            return Err(Box::new((self, None)));
-        }
-        match halves(sealed) {
-            Err(error) => Err(Box::new((self, Some(error)))),
-            Ok(builders) => {
-                // The estimate led astray: begin again with none.
-                self.ratio.observe(1, 1);
-                let first = count.div_ceil(2) as u32;
-                let mut charged = [self.charged / 2, self.charged - self.charged / 2].into_iter();
-                let mut batches = builders.map(|builder| {
-                    let completion = self.completion.part();
-                    let charged = charged.next().unwrap_or(0);
-                    let ratio = Arc::clone(&self.ratio);
-                    let mut batch = Batch::new(completion, builder, self.opened, charged, ratio);
-                    batch.tries = self.tries;
-                    batch.first_try = self.tries + 1;
-                    batch.forgiven = self.tries;
-                    batch.last_error = self.last_error.clone();
-                    batch
-                });
-                let [left, right] = &mut batches;
-                self.completion.hand_on(first, &mut left.completion, &mut right.completion);
-                self.completion.tell(Outcome::Split(
-                    [
-                        Part { first: 0, completion: left.completion.share() },
-                        Part { first, completion: right.completion.share() },
-                    ]
-                    .into(),
-                ));
-                Ok(batches)
-            }
-        }
+        let Records::Here(body) = &self.records else { return Err(Box::new((self, None))) };
+        let (first, [left, right]) = match body.halves() {
+            Ok(Some(halves)) => halves,
+            Ok(None) => return Err(Box::new((self, None))),
+            Err(error) => return Err(Box::new((self, Some(error)))),
+        };
+        let Some(body) = self.take_body() else { return Err(Box::new((self, None))) };
+        // The estimate led astray: begin again with none.
+        self.ratio.observe(1, 1);
+        let [for_left, for_right] = body.into_charge().halves();
+        let (mut left, mut right) = (self.part(left, for_left), self.part(right, for_right));
+        self.completion.hand_on(first, &mut left.completion, &mut right.completion);
+        self.completion.tell(Outcome::Split(
+            [
+                Part { first: 0, completion: left.completion.share() },
+                Part { first, completion: right.completion.share() },
+            ]
+            .into(),
+        ));
+        Ok([left, right])
+    }
+
+    fn part(&self, builder: BatchBuilder, charge: Charge) -> Batch {
+        let mut part =
+            Batch::new(self.completion.part(), builder, self.opened, charge, Arc::clone(&self.ratio));
+        part.tries = self.tries;
+        part.first_try = self.tries + 1;
+        part.forgiven = self.tries;
+        part.possibly_written = self.possibly_written;
+        part.last_error = self.last_error.clone();
+        part
     }
 
     /// Whether it has still to be sealed.
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self.content, Content::Open(_))
+        matches!(&self.records, Records::Here(body) if body.is_open())
     }
 
     /// Whether its time is over.
@@ -190,17 +229,23 @@ impl Batch {
     }
 
     /// Gives the memory of a batch without records back.
-    pub(crate) fn drop_empty(self, memory: &Memory) {
-        self.release(memory);
+    pub(crate) fn drop_empty(mut self) {
+        self.let_go();
     }
 
-    fn release(self, memory: &Memory) {
-        let buffer = match self.content {
-            Content::Open(builder) => Some(builder.into_buffer()),
-            Content::Sealed(sealed) => sealed.into_buffer(),
-            Content::Gone => None,
-        };
-        memory.release(self.charged, buffer);
+    /// Lets go of the records and gives their memory back. What is charged for bytes that a request still holds comes out:
+    /// they are not free before that is over.
+    pub(crate) fn let_go(&mut self) -> Option<Charge> {
+        self.take_body()?.let_go()
+    }
+
+    /// Bytes of the memory budget that it holds.
+    #[cfg(test)]
+    pub(crate) fn charged(&self) -> usize {
+        match &self.records {
+            Records::Here(body) => body.charged(),
+            _ => 0,
+        }
     }
 
     /// Logs that its records failed.
@@ -226,27 +271,10 @@ impl Batch {
             None if self.tries > 0 => {
                 Error::new(ErrorKind::Timeout, "the leader has not answered the produce request yet")
             }
+            None if self.is_away() => Error::new(ErrorKind::Timeout, "they are still being compressed"),
             None => Error::new(ErrorKind::Timeout, "they waited for earlier records to be written"),
         })
     }
-}
-
-const LONGEST_VARLONG: usize = 10;
-
-fn halves(sealed: &SealedBatch) -> Result<[BatchBuilder; 2], RecordError> {
-    let first = sealed.count().div_ceil(2);
-    let mut cursor = sealed.cursor()?;
-    // A half has its own first timestamp, to which the distances of the others may take more bytes to write.
-    let limit = sealed.uncompressed_size() + LONGEST_VARLONG * sealed.count();
-    let mut builders = [BatchBuilder::new(limit), BatchBuilder::new(limit)];
-    let mut at = 0;
-    while let Some(record) = cursor.next_ref()? {
-        let builder = &mut builders[usize::from(at >= first)];
-        // It fits, by the choice of the limit.
-        let _ = builder.try_append(record.timestamp, record.key, record.value, record.headers);
-        at += 1;
-    }
-    Ok(builders)
 }
 
 #[cfg(test)]
@@ -260,7 +288,13 @@ mod tests {
     #[test]
     fn a_timeout_says_what_it_waited_for_even_if_nothing_failed() {
         let teller = Teller::new("t".into(), 3);
-        let mut batch = Batch::new(teller, BatchBuilder::new(100), Instant::now(), 0, Arc::new(Ratio::new()));
+        let mut batch = Batch::new(
+            teller,
+            BatchBuilder::new(100),
+            Instant::now(),
+            Charge::nothing(),
+            Arc::new(Ratio::new()),
+        );
         let text = |batch: &Batch, trouble: Option<&Error>| {
             batch.timeout_error(Duration::from_secs(2), trouble).to_string()
         };
@@ -285,7 +319,8 @@ mod tests {
             builder.try_append(timestamp, None, None, NO_HEADERS).expect("room");
         }
         let teller = Teller::new("t".into(), 0);
-        let mut batch = Batch::new(teller, builder, Instant::now(), 0, Arc::new(Ratio::new()));
+        let mut batch =
+            Batch::new(teller, builder, Instant::now(), Charge::nothing(), Arc::new(Ratio::new()));
         batch.seal(ProducerState::NONE, &mut Compressor::none()).expect("no codec");
         let halves = batch.split().expect("many records");
         assert_eq!(halves.each_ref().map(|half| half.count), [200, 200]);

@@ -21,6 +21,7 @@
 mod accumulator;
 mod acknowledge;
 mod batch;
+mod body;
 mod builder;
 mod completion;
 mod driver;

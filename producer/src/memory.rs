@@ -1,13 +1,15 @@
 //! [`Memory`]: the byte budget behind `buffer.memory`, and the pool of buffers within it.
 //!
-//! Every batch is charged with the whole capacity of its buffer from the moment it is opened until its outcome is
-//! told. Guarantees: charged bytes and idle pooled bytes together never exceed the limit; who waits is served in
-//! order, and nobody who comes later takes room before him; dropping a wait at any point returns what it was given.
+//! Every batch is charged with the whole capacity of its buffer from the moment it is opened. The [`Charge`] goes where the
+//! bytes go, and gives them back when it is dropped, wherever that is: with the batch's outcome, or later, when the codec
+//! or the request that has the bytes is done with them. Guarantees: charged bytes and idle pooled bytes together never
+//! exceed the limit; who waits is served in order, and nobody who comes later takes room before him; dropping a wait at
+//! any point returns what it was given.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::metrics::Meter;
@@ -42,11 +44,18 @@ struct Waiter {
     waker: Waker,
 }
 
-/// A buffer, possibly without memory behind it yet, whose `bytes` are charged.
+/// Bytes of the budget that are taken. Dropping it gives them back.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    memory: Arc<Memory>,
+    bytes: usize,
+}
+
+/// A buffer, possibly without memory behind it yet, and what is charged for it.
 #[derive(Debug)]
 pub(crate) struct Charged {
     pub(crate) buffer: Vec<u8>,
-    pub(crate) bytes: usize,
+    pub(crate) charge: Charge,
 }
 
 impl Memory {
@@ -89,30 +98,23 @@ impl Memory {
     }
 
     /// Charges a buffer of `bytes`, unless there is no room or somebody waits for it already.
-    pub(crate) fn try_take(&self, bytes: usize) -> Option<Charged> {
+    pub(crate) fn try_take(self: &Arc<Self>, bytes: usize) -> Option<Charged> {
         let mut state = self.state();
         if !state.waiters.is_empty() || state.free < bytes {
             return None;
         }
         state.free -= bytes;
         let buffer = state.idle_buffer(bytes);
-        Some(Charged { buffer, bytes })
+        drop(state);
+        Some(Charged { buffer, charge: self.charge(bytes) })
     }
 
-    /// Makes a buffer of a reservation. What the reservation has beyond `bytes` is free again.
-    pub(crate) fn take_reserved(&self, mut reservation: Reservation<'_>, bytes: usize) -> Charged {
-        let bytes = bytes.min(reservation.bytes);
-        let excess = reservation.bytes - bytes;
-        reservation.bytes = 0;
-        let buffer = self.state().idle_buffer(bytes);
-        if excess > 0 {
-            self.release(excess, None);
-        }
-        Charged { buffer, bytes }
+    /// What stands for bytes that are not free any more.
+    fn charge(self: &Arc<Self>, bytes: usize) -> Charge {
+        Charge { memory: Arc::clone(self), bytes }
     }
 
-    /// Returns what a batch was charged with, and its buffer for the pool.
-    pub(crate) fn release(&self, bytes: usize, buffer: Option<Vec<u8>>) {
+    fn release(&self, bytes: usize, buffer: Option<Vec<u8>>) {
         let mut state = self.state();
         state.free += bytes;
         if let Some(buffer) = buffer
@@ -128,7 +130,7 @@ impl Memory {
     }
 
     /// Waits for `bytes`, behind everybody who waits already.
-    pub(crate) fn reserve(&self, bytes: usize) -> Reserve<'_> {
+    pub(crate) fn reserve(self: &Arc<Self>, bytes: usize) -> Reserve<'_> {
         Reserve { memory: self, bytes, id: None }
     }
 
@@ -186,20 +188,43 @@ impl State {
     }
 }
 
-/// Room that was granted; dropping it returns the room.
-#[derive(Debug)]
-pub(crate) struct Reservation<'a> {
-    memory: &'a Memory,
-    bytes: usize,
-}
+impl Charge {
+    /// Of no bytes.
+    #[cfg(test)]
+    pub(crate) fn nothing() -> Charge {
+        Arc::new(Memory::new(0)).charge(0)
+    }
 
-impl Reservation<'_> {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
+
+    /// Makes a buffer of no more than `bytes` of them. What is beyond that is free again.
+    pub(crate) fn with_buffer(mut self, bytes: usize) -> Charged {
+        let bytes = bytes.min(self.bytes);
+        let excess = std::mem::replace(&mut self.bytes, bytes) - bytes;
+        let buffer = self.memory.state().idle_buffer(bytes);
+        if excess > 0 {
+            self.memory.release(excess, None);
+        }
+        Charged { buffer, charge: self }
+    }
+
+    /// Gives the bytes back, and the buffer that they were for to the pool.
+    pub(crate) fn give_back(mut self, buffer: Vec<u8>) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.memory.release(bytes, Some(buffer));
+    }
+
+    /// Divides it into two.
+    pub(crate) fn halves(mut self) -> [Charge; 2] {
+        let half = self.bytes / 2;
+        self.bytes -= half;
+        [self.memory.charge(half), self]
+    }
 }
 
-impl Drop for Reservation<'_> {
+impl Drop for Charge {
     fn drop(&mut self) {
         if self.bytes > 0 {
             self.memory.release(self.bytes, None);
@@ -210,13 +235,13 @@ impl Drop for Reservation<'_> {
 /// A wait for room; `None` when the budget was closed.
 #[derive(Debug)]
 pub(crate) struct Reserve<'a> {
-    memory: &'a Memory,
+    memory: &'a Arc<Memory>,
     bytes: usize,
     id: Option<u64>,
 }
 
-impl<'a> Future for Reserve<'a> {
-    type Output = Option<Reservation<'a>>;
+impl Future for Reserve<'_> {
+    type Output = Option<Charge>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let memory = self.memory;
@@ -228,7 +253,7 @@ impl<'a> Future for Reserve<'a> {
             if state.waiters.is_empty() && state.free >= self.bytes {
                 state.free -= self.bytes;
                 state.evict();
-                return Poll::Ready(Some(Reservation { memory, bytes: self.bytes }));
+                return Poll::Ready(Some(memory.charge(self.bytes)));
             }
             let id = state.next_id;
             state.next_id += 1;
@@ -240,8 +265,7 @@ impl<'a> Future for Reserve<'a> {
         if let Some(at) = state.granted.iter().position(|&granted| granted == id) {
             state.granted.swap_remove(at);
             self.id = None;
-            let bytes = self.bytes;
-            return Poll::Ready(Some(Reservation { memory, bytes }));
+            return Poll::Ready(Some(memory.charge(self.bytes)));
         }
         match state.waiters.iter_mut().find(|waiter| waiter.id == id) {
             Some(waiter) => {
@@ -276,7 +300,7 @@ impl Drop for Reserve<'_> {
 mod tests {
     use super::*;
 
-    fn poll<'a>(wait: &mut Reserve<'a>) -> Poll<Option<Reservation<'a>>> {
+    fn poll(wait: &mut Reserve<'_>) -> Poll<Option<Charge>> {
         Pin::new(wait).poll(&mut Context::from_waker(Waker::noop()))
     }
 
@@ -286,14 +310,14 @@ mod tests {
 
     #[test]
     fn room_goes_to_waiters_in_their_order_and_to_nobody_else_meanwhile() {
-        let memory = Memory::new(100);
+        let memory = Arc::new(Memory::new(100));
         let held = memory.try_take(90).expect("room");
         let (mut big, mut small) = (memory.reserve(50), memory.reserve(5));
         assert!(poll(&mut big).is_pending());
         assert!(poll(&mut small).is_pending(), "it would fit, but another waits before it");
         assert!(memory.try_take(5).is_none());
         assert!(memory.is_short());
-        memory.release(held.bytes, None);
+        drop(held);
         let (Poll::Ready(Some(big)), Poll::Ready(Some(small))) = (poll(&mut big), poll(&mut small)) else {
             panic!("both were granted")
         };
@@ -305,13 +329,13 @@ mod tests {
 
     #[test]
     fn a_dropped_wait_returns_its_room_and_lets_the_next_pass() {
-        let memory = Memory::new(100);
+        let memory = Arc::new(Memory::new(100));
         let held = memory.try_take(100).expect("room");
         let (mut first, mut second, mut third) = (memory.reserve(80), memory.reserve(90), memory.reserve(20));
         for wait in [&mut first, &mut second, &mut third] {
             assert!(poll(wait).is_pending());
         }
-        memory.release(held.bytes, None);
+        drop(held);
         drop(first);
         drop(second);
         assert!(matches!(poll(&mut third), Poll::Ready(Some(_))));
@@ -321,22 +345,40 @@ mod tests {
 
     #[test]
     fn buffers_are_reused_and_idle_ones_never_exceed_the_budget() {
-        let memory = Memory::new(100);
+        let memory = Arc::new(Memory::new(100));
         let charged = memory.try_take(60).expect("room");
         assert_eq!(charged.buffer.capacity(), 0);
-        memory.release(60, Some(vec![0; 60]));
+        charged.charge.give_back(vec![0; 60]);
         let again = memory.try_take(60).expect("room");
         assert_eq!(again.buffer.capacity(), 60);
-        memory.release(60, Some(again.buffer));
+        again.charge.give_back(again.buffer);
         let other = memory.try_take(50).expect("room");
         assert_eq!(memory.state().idle_bytes, 0, "60 idle and 50 charged bytes would be more than 100");
-        memory.release(other.bytes, Some(Vec::with_capacity(7)));
+        other.charge.give_back(Vec::with_capacity(7));
         assert_eq!(memory.state().idle_bytes, 0, "a buffer of another size than charged is not kept");
     }
 
     #[test]
+    fn a_charge_is_given_back_wherever_its_parts_end() {
+        let memory = Arc::new(Memory::new(100));
+        let charge = memory.try_take(91).expect("room").charge;
+        let [left, right] = charge.halves();
+        assert_eq!((left.bytes(), right.bytes(), free(&memory)), (45, 46, 9));
+        drop(left);
+        assert_eq!(free(&memory), 54);
+        let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _right = right;
+            panic!("as a codec might");
+        }));
+        assert!(unwound.is_err());
+        let Poll::Ready(Some(all)) = poll(&mut memory.reserve(100)) else { panic!("all of it is free") };
+        let Charged { charge, .. } = all.with_buffer(30);
+        assert_eq!((charge.bytes(), free(&memory)), (30, 70), "what is beyond the buffer is free again");
+    }
+
+    #[test]
     fn closing_ends_all_waits() {
-        let memory = Memory::new(10);
+        let memory = Arc::new(Memory::new(10));
         let mut wait = memory.reserve(20);
         assert!(poll(&mut wait).is_pending());
         memory.close();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ottla_client::{Client, Error, ErrorKind};
 use ottla_protocol::compression::Compressor;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::accumulator::{Accumulator, Attempt, Reason, Surroundings};
 use crate::acknowledge::Outbox;
@@ -38,6 +38,8 @@ pub struct Producer(Arc<Handle>);
 struct Handle {
     shared: Arc<Shared>,
     commands: mpsc::UnboundedSender<Command>,
+    /// Its receiver is the task's.
+    task: watch::Sender<()>,
     /// Whether every record passes interceptors.
     is_intercepted: bool,
 }
@@ -108,7 +110,7 @@ impl Producer {
         let in_use = client.topics_in_use().creating(values.allow_auto_create_topics);
         let topics = Interest::new(in_use, values.metadata_max_idle);
         let sender = Sender::new(rules, Arc::clone(&accumulator), compressor);
-        let sealers = Sealers::new(level, Arc::clone(&accumulator));
+        let sealers = Sealers::new(level);
         let shared = Arc::new(Shared {
             client,
             options,
@@ -119,9 +121,10 @@ impl Producer {
             fatal: OnceLock::new(),
         });
         let (commands, inbox) = mpsc::unbounded_channel();
-        runtime.spawn(Driver::new(Arc::clone(&shared), sender, sealers, inbox).run());
+        let (task, alive) = watch::channel(());
+        runtime.spawn(Driver::new(Arc::clone(&shared), sender, sealers, inbox, alive).run());
         let is_intercepted = !shared.outbox.interceptors().is_empty();
-        Ok(Producer(Arc::new(Handle { shared, commands, is_intercepted })))
+        Ok(Producer(Arc::new(Handle { shared, commands, task, is_intercepted })))
     }
 
     /// Accepts a record: it is in its partition's batch when this returns, and will be sent whether or not the delivery
@@ -261,9 +264,9 @@ impl Producer {
     /// # Cancel safety
     /// Dropping it ends the wait and nothing else.
     pub async fn flush(&self) -> Result<(), Error> {
-        let (reply, waiting) = oneshot::channel();
-        self.0.commands.send(Command::Flush(runtime::now(), reply)).map_err(|_| self.closed())?;
-        for batch in waiting.await.map_err(|_| self.closed())? {
+        let now = runtime::now();
+        let waiting = self.ask(|reply| Command::Flush(now, reply)).await;
+        for batch in waiting.ok_or_else(|| self.closed())? {
             batch.told().await;
         }
         self.delivered().await;
@@ -274,30 +277,38 @@ impl Producer {
     /// Closing a producer that is closed succeeds.
     ///
     /// # Errors
-    /// `Timeout` when records had to be failed at the deadline.
+    /// `Timeout` when records had to be failed at the deadline, or when a callback of the application's holds the task up
+    /// for a second longer.
     ///
     /// # Cancel safety
     /// Once polled it takes effect, even if it is dropped.
     pub async fn close(&self, deadline: Duration) -> Result<(), Error> {
         let shared = &self.0.shared;
         shared.accumulator.close();
-        let (reply, ended) = oneshot::channel();
         let at = runtime::now().checked_add(deadline).unwrap_or_else(|| runtime::now() + FAR_FUTURE);
-        if self.0.commands.send(Command::Close(at, reply)).is_err() {
-            return Ok(());
+        let ended = self.ask(|reply| Command::Close(at, reply));
+        match runtime::until_if_timed(at + SLACK, ended).await {
+            Some(ended) => ended.unwrap_or(Ok(())),
+            None => Err(Error::new(
+                ErrorKind::Timeout,
+                "the producer's task did not end by close's deadline: does a callback of a record block?",
+            )),
         }
-        ended.await.unwrap_or(Ok(()))
     }
 
     /// Waits until callbacks and interceptors know every outcome that there is.
     async fn delivered(&self) {
         if self.0.shared.outbox.is_used() {
-            let (reply, delivered) = oneshot::channel();
             // A task that has ended delivered everything before.
-            if self.0.commands.send(Command::Deliver(reply)).is_ok() {
-                let _ = delivered.await;
-            }
+            self.ask(Command::Deliver).await;
         }
+    }
+
+    /// What the task answers; `None` if it has ended.
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.0.commands.send(command(reply)).ok()?;
+        answer_of(&self.0.task, answer).await
     }
 
     /// Gives up every record that was accepted before and has no outcome yet: its delivery fails at once with kind
@@ -311,9 +322,7 @@ impl Producer {
     /// # Cancel safety
     /// Once polled it takes effect, even if it is dropped.
     pub async fn abort(&self) -> Result<(), Error> {
-        let (reply, done) = oneshot::channel();
-        self.0.commands.send(Command::Abort(reply)).map_err(|_| self.closed())?;
-        done.await.map_err(|_| self.closed())
+        self.ask(Command::Abort).await.ok_or_else(|| self.closed())
     }
 
     /// The options' values.
@@ -328,7 +337,7 @@ impl Producer {
 
     /// Tries to append, and wakes the task if it has to know.
     #[inline(always)]
-    fn append<'s>(&'s self, record: &Record<'_>, attempt: &mut Attempt<'s>) -> Result<Delivery, Reason> {
+    fn append(&self, record: &Record<'_>, attempt: &mut Attempt) -> Result<Delivery, Reason> {
         let timestamp = record.timestamp_ms().unwrap_or_else(runtime::timestamp);
         match self.0.shared.accumulator.append_quickly(record, timestamp, runtime::seed) {
             Some(delivery) => Ok(delivery),
@@ -338,11 +347,11 @@ impl Producer {
 
     #[cold]
     #[inline(never)]
-    fn append_slowly<'s>(
-        &'s self,
+    fn append_slowly(
+        &self,
         record: &Record<'_>,
         timestamp: i64,
-        attempt: &mut Attempt<'s>,
+        attempt: &mut Attempt,
     ) -> Result<Delivery, Reason> {
         let shared = &*self.0.shared;
         let appended = shared.accumulator.append(record, timestamp, attempt, runtime::now, runtime::seed);
@@ -357,10 +366,10 @@ impl Producer {
     }
 
     /// Appends as many records as possible without waiting.
-    fn append_all<'s>(
-        &'s self,
+    fn append_all(
+        &self,
         records: &[Record<'_>],
-        attempt: &mut Attempt<'s>,
+        attempt: &mut Attempt,
         deliveries: &mut Vec<Delivery>,
     ) -> Result<(), Reason> {
         let shared = &*self.0.shared;
@@ -374,6 +383,21 @@ impl Producer {
     }
 }
 
+/// An answer of the task, unless it ends without one.
+///
+/// A command may pass into the channel and find nobody there: it is sent in two steps, and a runtime that shuts down drops the
+/// receiver between them. The channel would keep it then for as long as there are handles, and whoever waits has one.
+async fn answer_of<T>(task: &watch::Sender<()>, mut answer: oneshot::Receiver<T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        answer = &mut answer => answer.ok(),
+        () = task.closed() => answer.try_recv().ok(),
+    }
+}
+
+/// How much later than its deadline `close` stops waiting for the task to say how it ended.
+const SLACK: Duration = Duration::from_secs(1);
+
 /// Further away than any deadline that somebody waits for.
 const FAR_FUTURE: Duration = Duration::from_secs(365 * 86_400);
 
@@ -381,5 +405,32 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.shared.accumulator.close();
         self.shared.notify.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_stays_in_the_channel_of_a_task_that_ended_is_not_waited_for() {
+        let (task, alive) = watch::channel(());
+        // What is in the channel is neither answered nor dropped.
+        let (in_channel, answer) = oneshot::channel::<()>();
+        let waiting = tokio::time::timeout(Duration::from_secs(60), answer_of(&task, answer));
+        let mut waiting = std::pin::pin!(waiting);
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        drop(alive);
+        assert_eq!(waiting.await, Ok(None));
+        drop(in_channel);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_the_task_gave_before_it_ended_counts() {
+        let (task, alive) = watch::channel(());
+        let (reply, answer) = oneshot::channel();
+        reply.send(7).expect("somebody waits");
+        drop(alive);
+        assert_eq!(answer_of(&task, answer).await, Some(7));
     }
 }

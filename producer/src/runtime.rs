@@ -52,6 +52,14 @@ pub(crate) async fn until<F: Future>(deadline: Instant, future: F) -> Option<F::
     tokio::time::timeout_at(Clock::from_std(deadline), future).await.ok()
 }
 
+/// As [`until`]; outside of a runtime, where there are no timers, without a deadline.
+pub(crate) async fn until_if_timed<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
+    match Handle::try_current() {
+        Ok(_) => until(deadline, future).await,
+        Err(_) => Some(future.await),
+    }
+}
+
 /// The runtime that the caller runs in.
 pub(crate) fn current() -> Result<Handle, Error> {
     Handle::try_current().map_err(|_| {

@@ -24,9 +24,13 @@
 //!    producer takes any number, and would take the second batch although it refused the first. Whenever the log may
 //!    have lost what it knew (another leader, the topic made anew, a long silence), the same holds again, and what was
 //!    sent before the doubt does not settle it.
-//! 4. `OUT_OF_ORDER_SEQUENCE_NUMBER` for a batch sent as head proves that neither it nor any later one was written (the
+//! 4. `OUT_OF_ORDER_SEQUENCE_NUMBER` for a batch sent as head says that neither it nor any later one was written (the
 //!    broker lost what came before, or a batch whose outcome was given up was never written). For a batch sent behind
-//!    others it proves nothing: it is retried as head.
+//!    others it says nothing: it is retried as head. A broker that was stopped and started in between is the exception:
+//!    of each producer it has kept the last batch and not five, and says the same of an earlier one that is written. A
+//!    producer cannot tell the two cases apart, and sends the batches again (rule 5): up to five may be in the log
+//!    twice then, which takes a partition whose only replica was restarted between a batch and its answer. So a record
+//!    of which a try was not answered counts as possibly written for as long as it is not acknowledged.
 //! 5. A number that will not be used (a batch refused for good, or split, or expired unwritten) is a gap. When the head
 //!    is a gap and nothing is in flight, the epoch of *this partition* is raised, and what is behind the gap goes back
 //!    to the queue to be numbered from 0. Nothing behind a gap was written (rule 4), so nothing is duplicated. Brokers
@@ -48,6 +52,7 @@ pub(crate) use numbers::{Identity, Kept};
 use ottla_protocol::records::ProducerState;
 
 use crate::batch::Batch;
+use crate::memory::Charge;
 
 mod numbers;
 
@@ -80,6 +85,8 @@ struct Entry {
     unknown: bool,
     /// Gone once its records were told.
     batch: Option<Batch>,
+    /// For bytes of a batch that was told, which the request under way still holds.
+    charge: Option<Charge>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,8 +204,10 @@ impl Sequences {
             ticket,
             state: State::InFlight { as_head },
             era: self.era,
-            unknown: batch.possibly_written,
+            // Of this number: an earlier one may have been written.
+            unknown: false,
             batch: Some(batch),
+            charge: None,
         });
         ticket
     }
@@ -231,7 +240,7 @@ impl Sequences {
     pub(crate) fn retry(&mut self, ticket: Ticket, unknown: bool) {
         if let Some(entry) = self.entry(ticket) {
             entry.unknown |= unknown;
-            entry.state = entry.unresolved();
+            entry.end_try();
         }
     }
 
@@ -243,12 +252,12 @@ impl Sequences {
         let entry = &mut self.entries[at];
         match entry.state {
             State::InFlight { as_head: true } => entry.refuse(),
-            _ => entry.state = entry.unresolved(),
+            _ => entry.end_try(),
         }
         behind_gap
     }
 
-    /// The broker knows a higher epoch: nothing was written, and a new producer id is needed.
+    /// The broker knows a higher epoch: this try wrote nothing, and a new producer id is needed.
     pub(crate) fn spent(&mut self, ticket: Ticket) {
         if let Some(entry) = self.entry(ticket) {
             entry.refuse();
@@ -261,7 +270,7 @@ impl Sequences {
     pub(crate) fn refused(&mut self, ticket: Ticket) -> Option<Batch> {
         let entry = self.entry(ticket)?;
         let batch = entry.batch.take();
-        entry.state = entry.unresolved();
+        entry.end_try();
         batch
     }
 
@@ -270,7 +279,7 @@ impl Sequences {
         let entry = self.entry(ticket)?;
         entry.unknown = true;
         let batch = entry.batch.take();
-        entry.state = entry.unresolved();
+        entry.end_try();
         batch
     }
 
@@ -282,7 +291,8 @@ impl Sequences {
             let ticket = Ticket(self.next_ticket);
             self.next_ticket += 1;
             let (state, era) = (State::Refused, self.era);
-            self.entries.insert(at, Entry { ticket, state, era, unknown: false, batch: Some(batch) });
+            let entry = Entry { ticket, state, era, unknown: false, batch: Some(batch), charge: None };
+            self.entries.insert(at, entry);
             at += 1;
         }
     }
@@ -295,9 +305,10 @@ impl Sequences {
             State::InFlight { .. } => {
                 if let Some(batch) = &mut batch {
                     batch.possibly_written = true;
+                    entry.charge = batch.let_go();
                 }
             }
-            State::Retry => entry.state = entry.unresolved(),
+            State::Retry => entry.end_try(),
             State::Lost | State::Refused => {}
         }
         batch
@@ -336,15 +347,7 @@ impl Sequences {
         }
         self.numbers.raise_epoch();
         self.anchored = false;
-        self.entries
-            .drain(..)
-            .filter_map(|entry| entry.batch)
-            .map(|mut batch| {
-                // Proven by rule 4.
-                batch.possibly_written = false;
-                batch
-            })
-            .collect()
+        self.entries.drain(..).filter_map(|entry| entry.batch).collect()
     }
 
     /// Gives back all batches, as if their time were over; the sequence goes on. Those in flight may have been written.
@@ -380,16 +383,19 @@ impl Sequences {
 }
 
 impl Entry {
-    /// The state of a batch that is not in flight and not known to be written.
-    fn unresolved(&self) -> State {
-        match (&self.batch, self.unknown) {
+    /// It is not in flight any more, and not known to be written.
+    fn end_try(&mut self) {
+        self.charge = None;
+        self.state = match (&self.batch, self.unknown) {
             (Some(_), _) => State::Retry,
             (None, true) => State::Lost,
             (None, false) => State::Refused,
-        }
+        };
     }
 
+    /// The broker says that its number was not taken.
     fn refuse(&mut self) {
+        self.charge = None;
         self.state = State::Refused;
         self.unknown = false;
     }

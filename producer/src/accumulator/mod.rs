@@ -31,7 +31,7 @@ use topics::{TopicBuffers, Topics};
 
 use crate::acknowledge::Attach;
 use crate::completion::Delivery;
-use crate::memory::{Memory, Reservation};
+use crate::memory::{Charge, Memory};
 use crate::partitioner::{Choice, Load, Partitioner, PartitionerClass, Partitions, Route, route};
 use crate::record::Record;
 
@@ -44,7 +44,7 @@ pub(crate) struct Accumulator {
     topics: RwLock<Topics>,
     /// Taken with the lock of `topics` held, or alone.
     indices: Mutex<Indices>,
-    pub(crate) memory: Memory,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) inbox: Inbox,
     closed: AtomicBool,
     batch_size: usize,
@@ -69,9 +69,9 @@ struct Indices {
 
 /// What is carried from one try to append a record to the next.
 #[derive(Debug, Default)]
-pub(crate) struct Attempt<'m> {
+pub(crate) struct Attempt {
     /// Room that was waited for.
-    pub(crate) reservation: Option<Reservation<'m>>,
+    pub(crate) reservation: Option<Charge>,
     /// Where the record goes, if that would be another partition each time it is asked.
     chosen: Option<Choice>,
 }
@@ -119,7 +119,7 @@ impl Accumulator {
         Accumulator {
             topics: RwLock::default(),
             indices: Mutex::default(),
-            memory: Memory::new(buffer_memory),
+            memory: Arc::new(Memory::new(buffer_memory)),
             inbox: Inbox::default(),
             closed: AtomicBool::new(false),
             // A buffer beyond the whole memory would be waited for in vain.
@@ -161,11 +161,11 @@ impl Accumulator {
 
     /// Appends a record to the open batch of its partition.
     #[inline]
-    pub(crate) fn append<'m>(
-        &'m self,
+    pub(crate) fn append(
+        &self,
         record: &Record<'_>,
         timestamp: i64,
-        attempt: &mut Attempt<'m>,
+        attempt: &mut Attempt,
         now: impl Fn() -> Instant,
         random: impl Fn() -> u64,
     ) -> Result<Accepted, Refusal> {
@@ -173,11 +173,11 @@ impl Accumulator {
     }
 
     /// Appends a record, and what the application attached to it.
-    pub(crate) fn append_with<'m>(
-        &'m self,
+    pub(crate) fn append_with(
+        &self,
         record: &Record<'_>,
         timestamp: i64,
-        attempt: &mut Attempt<'m>,
+        attempt: &mut Attempt,
         attach: Option<Attach<'_>>,
         now: impl Fn() -> Instant,
         random: impl Fn() -> u64,

@@ -17,7 +17,7 @@ use super::ratio::Ratio;
 use crate::acknowledge::{Attach, Lineup};
 use crate::batch::Batch;
 use crate::completion::{Completion, Delivery, Teller};
-use crate::memory::{Memory, Reservation};
+use crate::memory::{Charge, Charged, Memory};
 use crate::record::Record;
 
 /// The size of a partition's first buffer, if `batch.size` is larger: a partition that is rarely written to doesn't
@@ -59,13 +59,13 @@ struct OpenBatch {
     completion: Teller,
     ratio: Arc<Ratio>,
     opened: Instant,
-    charged: usize,
+    charge: Charge,
 }
 
 /// What an append needs beside the record.
 #[derive(Debug)]
 pub(crate) struct Room<'a> {
-    pub(crate) memory: &'a Memory,
+    pub(crate) memory: &'a Arc<Memory>,
     pub(crate) inbox: &'a Inbox,
     pub(crate) closed: &'a AtomicBool,
     pub(crate) batch_size: usize,
@@ -195,13 +195,13 @@ impl Locked<'_> {
     /// Appends a record. `now` is asked for when a batch is opened; `sticky` says that the record may go to another
     /// partition instead, when this one has had its turn.
     #[inline(always)]
-    pub(crate) fn append<'m>(
+    pub(crate) fn append(
         &mut self,
         record: &Record<'_>,
         timestamp: i64,
         sticky: bool,
-        room: &Room<'m>,
-        reservation: &mut Option<Reservation<'m>>,
+        room: &Room<'_>,
+        reservation: &mut Option<Charge>,
         now: impl FnOnce() -> Instant,
     ) -> Result<Appended, Refused> {
         match self.append_to_open(record, timestamp, sticky, room.closed) {
@@ -240,13 +240,13 @@ impl Locked<'_> {
     /// Appends a record to a batch of its own, which others may join. The open one, if there is one, is full.
     #[cold]
     #[inline(never)]
-    fn append_to_new<'m>(
+    fn append_to_new(
         &mut self,
         record: &Record<'_>,
         timestamp: i64,
         sticky: bool,
-        room: &Room<'m>,
-        reservation: &mut Option<Reservation<'m>>,
+        room: &Room<'_>,
+        reservation: &mut Option<Charge>,
         now: impl FnOnce() -> Instant,
     ) -> Result<Appended, Refused> {
         let appends = &mut *self.appends;
@@ -265,11 +265,11 @@ impl Locked<'_> {
             return Err(Refused::TurnOver { wake });
         }
         let mut bytes = appends.buffer_size.min(fill).max(needed);
-        let charged = match reservation.take() {
+        let Charged { buffer, charge } = match reservation.take() {
             // What was waited for will do if the record fits.
             Some(reserved) if reserved.bytes() >= needed => {
                 bytes = bytes.min(reserved.bytes());
-                room.memory.take_reserved(reserved, bytes)
+                reserved.with_buffer(bytes)
             }
             too_small => {
                 drop(too_small);
@@ -279,18 +279,18 @@ impl Locked<'_> {
                 }
             }
         };
-        let buffer = if charged.buffer.is_empty() { vec![0; bytes] } else { charged.buffer };
+        let buffer = if buffer.is_empty() { vec![0; bytes] } else { buffer };
         let mut open = OpenBatch {
             builder: BatchBuilder::with_buffer(buffer, bytes),
             completion: Teller::new(Arc::clone(&self.buffer.topic), self.buffer.partition),
             ratio: Arc::clone(&self.buffer.ratio),
             opened: now(),
-            charged: charged.bytes,
+            charge,
         };
         let delivery = match open.append(record, timestamp) {
             Ok(delivery) => delivery,
             Err(_) => {
-                open.into_batch().drop_empty(room.memory);
+                open.into_batch().drop_empty();
                 return Err(Refused::TooLarge);
             }
         };
@@ -355,6 +355,6 @@ impl OpenBatch {
     }
 
     fn into_batch(self) -> Batch {
-        Batch::new(self.completion, self.builder, self.opened, self.charged, self.ratio)
+        Batch::new(self.completion, self.builder, self.opened, self.charge, self.ratio)
     }
 }

@@ -21,10 +21,10 @@ pub(crate) struct Surroundings<N, R, W> {
 impl Accumulator {
     /// Appends records in their order, until all are taken or one is not, and pushes their deliveries. The task is woken
     /// as often as it has to know something, so that it sends the first while the last are appended.
-    pub(crate) fn append_all<'m>(
-        &'m self,
+    pub(crate) fn append_all(
+        &self,
         records: &[Record<'_>],
-        attempt: &mut Attempt<'m>,
+        attempt: &mut Attempt,
         around: &Surroundings<impl Fn() -> Instant, impl Fn() -> u64, impl Fn()>,
         deliveries: &mut Vec<Delivery>,
     ) -> Result<(), Reason> {

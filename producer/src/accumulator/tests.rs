@@ -47,7 +47,7 @@ fn keys_decide_the_partition_and_records_without_stay_until_a_batch_is_full() {
             // What a task would do: send, so that there is room again.
             for buffer in accumulator.partitions_of("t") {
                 while let (Some(batch), _) = buffer.take(true) {
-                    batch.drop_empty(&accumulator.memory);
+                    batch.drop_empty();
                 }
             }
             continue;
@@ -96,13 +96,13 @@ fn buffers_grow_with_the_traffic_and_shrink_without() {
     while sizes.len() < 5 {
         drop(append(&accumulator, &Record::new("t").value(&[0; 1_000]), 0).expect("room"));
         if let (Some(batch), _) = buffer.take(false) {
-            sizes.push(batch.charged >> 10);
+            sizes.push(batch.charged() >> 10);
         }
     }
     assert_eq!(sizes, [16, 64, 256, 1_024, 1_024]);
     drop(buffer.take(true));
     drop(append(&accumulator, &Record::new("t").value("v"), 0).expect("room"));
-    assert_eq!(buffer.take(true).0.expect("open").charged >> 10, 512);
+    assert_eq!(buffer.take(true).0.expect("open").charged() >> 10, 512);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn batches_as_large_as_they_may_be_fit_into_a_memory_smaller_than_that() {
         let mut all = accumulator.partitions_of("t").into_iter();
         let buffer = all.next().expect("one");
         while let (Some(batch), _) = buffer.take(true) {
-            batch.drop_empty(&accumulator.memory);
+            batch.drop_empty();
         }
     }
 }
@@ -223,7 +223,7 @@ fn records_take_turns_and_one_that_waited_for_room_keeps_its_turn() {
     let mut turns: Vec<_> =
         (0..5).map(|_| append(&accumulator, &record, 0).expect("room").partition()).collect();
     assert_eq!(turns, [0, 2, 3, 0, 2]);
-    drop(accumulator.partitions_of("t")[3].take(true));
+    let _held = accumulator.partitions_of("t")[3].take(true);
     let mut attempt = Attempt::default();
     let mut again = || accumulator.append(&record, 0, &mut attempt, Instant::now, || 0);
     assert_eq!(
@@ -231,7 +231,7 @@ fn records_take_turns_and_one_that_waited_for_room_keeps_its_turn() {
         Reason::NoRoom { bytes: 16_384 }
     );
     let (batch, _) = accumulator.partitions_of("t")[0].take(true);
-    batch.expect("open").drop_empty(&accumulator.memory);
+    batch.expect("open").drop_empty();
     turns.push(again().expect("room").delivery.partition());
     turns.push(append(&accumulator, &record, 0).map_or(-1, |delivery| delivery.partition()));
     assert_eq!(turns[5..], [3, -1], "its turn, and then that of 0, for which there is no room");
@@ -284,7 +284,7 @@ fn a_topic_is_forgotten_when_nothing_waits_in_it_and_its_indices_are_given_to_ot
     drop(append(&accumulator, &Record::new("t").partition(1).value("v"), 0).expect("room"));
     assert!(!accumulator.evict("t"), "a record waits");
     let (batch, _) = accumulator.partitions_of("t")[1].take(true);
-    batch.expect("open").drop_empty(&accumulator.memory);
+    batch.expect("open").drop_empty();
     assert!(accumulator.evict("t") && accumulator.evict("t"));
     assert_eq!(append(&accumulator, &Record::new("t").value("v"), 0).unwrap_err(), Reason::UnknownTopic);
     accumulator.update_topic(&"u".into(), vec![Some(1); 4]);

@@ -2,9 +2,9 @@
 //!
 //! A batch gives its memory back when it has its outcome, and its callbacks may wait longer, for those of a batch before it
 //! that has none. They are not part of `buffer.memory`, but bounded: until that batch is decided, its partition gets no
-//! outcome but those of batches that were sent with it (`max.in.flight.requests.per.connection`, 5 with idempotence), or
-//! that expire behind it while it is being compressed. So a partition holds back the callbacks of no more than that many
-//! batches: some 50 bytes for a record, and what the callback captured.
+//! outcome but those of batches that were sent with it (`max.in.flight.requests.per.connection`, 5 with idempotence). So a
+//! partition holds back the callbacks of no more than that many batches: some 50 bytes for a record, and what the callback
+//! captured.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -117,8 +117,8 @@ impl Outbox {
         if !self.waiting.load(Ordering::Relaxed) {
             return;
         }
-        let mut first = true;
-        while let Some(batch) = self.take(std::mem::take(&mut first)) {
+        let Some(mut turn) = Turn::begin(self) else { return };
+        while let Some(batch) = turn.next() {
             for Entry { index, timestamp, attachment } in batch.entries {
                 // A split batch handed its attachments on, so there is an outcome.
                 if let Some(outcome) = batch.completion.outcome_of(index, timestamp) {
@@ -135,21 +135,39 @@ impl Outbox {
         self.deliver();
     }
 
-    /// The next batch to deliver, for `begin` who is about to, or who does already.
-    fn take(&self, begin: bool) -> Option<Ready> {
-        let mut state = self.state();
-        if begin && state.busy {
-            return None;
-        }
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The turn of the one who delivers. Whatever ends it, another may begin then.
+struct Turn<'a> {
+    outbox: &'a Outbox,
+    over: bool,
+}
+
+impl<'a> Turn<'a> {
+    fn begin(outbox: &'a Outbox) -> Option<Self> {
+        let was_busy = std::mem::replace(&mut outbox.state().busy, true);
+        (!was_busy).then_some(Turn { outbox, over: false })
+    }
+
+    /// The next batch to deliver. With none, the turn is over in the same moment, so that nobody leaves his to it in vain.
+    fn next(&mut self) -> Option<Ready> {
+        let mut state = self.outbox.state();
         let batch = state.ready.pop_front();
-        state.busy = batch.is_some();
         if batch.is_none() {
-            self.waiting.store(false, Ordering::Relaxed);
+            (state.busy, self.over) = (false, true);
+            self.outbox.waiting.store(false, Ordering::Relaxed);
         }
         batch
     }
+}
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.outbox.state().busy = false;
+        }
     }
 }

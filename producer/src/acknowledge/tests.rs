@@ -212,3 +212,17 @@ fn a_record_that_is_in_no_batch_is_acknowledged_when_it_fails_or_is_dropped() {
     ];
     assert_eq!(taken(&log), expected);
 }
+
+// Without checks for overflow nothing goes badly here.
+#[cfg(debug_assertions)]
+#[test]
+fn a_turn_that_ends_badly_leaves_the_next_batches_to_others() {
+    let mut bench = Bench::new();
+    // No broker's answer gets this far: the third record's offset is none.
+    bench.batch(&[(2, "beyond")]).tell(written(i64::MAX));
+    bench.batch(&[(0, "next")]).tell(written(5));
+    let outbox = Arc::clone(&bench.outbox);
+    assert!(catch_unwind(AssertUnwindSafe(|| outbox.deliver())).is_err());
+    bench.outbox.deliver();
+    assert_eq!(taken(&bench.log), ["next Ok(Some(5))"]);
+}

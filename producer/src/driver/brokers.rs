@@ -1,6 +1,7 @@
 //! Connections to leaders, and the produce requests that are on their way over them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,6 +27,8 @@ pub(super) struct Brokers {
     request_timeout: Duration,
     backoff: Backoff,
     by_id: BTreeMap<NodeId, Broker>,
+    /// The one of which something happened last.
+    last: NodeId,
 }
 
 #[derive(Default)]
@@ -69,6 +72,7 @@ impl Brokers {
             request_timeout: shared.values().request_timeout,
             backoff: shared.values().backoff(),
             by_id: BTreeMap::new(),
+            last: NodeId::MIN,
         }
     }
 
@@ -118,37 +122,57 @@ impl Brokers {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        for (node, broker) in &mut self.by_id {
-            if let Some(connecting) = &mut broker.connecting
-                && let Poll::Ready(result) = connecting.as_mut().poll(cx)
-            {
-                broker.connecting = None;
-                return Poll::Ready(match result {
-                    Ok(connection) => {
-                        broker.connection = Some(connection);
-                        broker.failures = 0;
-                        broker.pause_until = None;
-                        Event::Connected
-                    }
-                    Err(error) => {
-                        let pause = self.backoff.next(broker.failures, runtime::random());
-                        broker.failures += 1;
-                        // At least a little, or a refusal at once would make this a busy loop.
-                        broker.pause_until = Some(runtime::now() + pause.max(Duration::from_millis(1)));
-                        Event::Unreachable { node: *node, error }
-                    }
-                });
-            }
-            if let Some(request) = broker.requests.front_mut()
-                && let Poll::Ready(result) = request.answering.as_mut().poll(cx)
-                && let Some(Request { id, sent, span, .. }) = broker.requests.pop_front()
-            {
-                // Its partitions may have moved, and it is the last to tell.
-                if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout) {
-                    self.client.avoid(*node);
+        let Brokers { client, backoff, by_id, last, .. } = self;
+        // They take turns: the answers of one whose next is always there already would keep those of others waiting.
+        for turn in [(Bound::Excluded(*last), Bound::Unbounded), (Bound::Unbounded, Bound::Included(*last))] {
+            for (node, broker) in by_id.range_mut::<NodeId, _>(turn) {
+                if let Poll::Ready(event) = broker.poll_event(*node, client, backoff, cx) {
+                    *last = *node;
+                    return Poll::Ready(event);
                 }
-                return Poll::Ready(Event::Answered { id, sent, result, span });
             }
+        }
+        Poll::Pending
+    }
+}
+
+impl Broker {
+    fn poll_event(
+        &mut self,
+        node: NodeId,
+        client: &Client,
+        backoff: &Backoff,
+        cx: &mut Context<'_>,
+    ) -> Poll<Event> {
+        if let Some(connecting) = &mut self.connecting
+            && let Poll::Ready(result) = connecting.as_mut().poll(cx)
+        {
+            self.connecting = None;
+            return Poll::Ready(match result {
+                Ok(connection) => {
+                    self.connection = Some(connection);
+                    self.failures = 0;
+                    self.pause_until = None;
+                    Event::Connected
+                }
+                Err(error) => {
+                    let pause = backoff.next(self.failures, runtime::random());
+                    self.failures += 1;
+                    // At least a little, or a refusal at once would make this a busy loop.
+                    self.pause_until = Some(runtime::now() + pause.max(Duration::from_millis(1)));
+                    Event::Unreachable { node, error }
+                }
+            });
+        }
+        if let Some(request) = self.requests.front_mut()
+            && let Poll::Ready(result) = request.answering.as_mut().poll(cx)
+            && let Some(Request { id, sent, span, .. }) = self.requests.pop_front()
+        {
+            // Its partitions may have moved, and it is the last to tell.
+            if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout) {
+                client.avoid(node);
+            }
+            return Poll::Ready(Event::Answered { id, sent, result, span });
         }
         Poll::Pending
     }
@@ -157,4 +181,45 @@ impl Brokers {
 /// A request from its submission to what its answer brings about.
 fn produce_span(node: NodeId, id: RequestId, batches: usize, bytes: usize) -> Span {
     tracing::debug_span!("produce", node, request = id.number(), batches, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ottla_client::ClientOptions;
+    use ottla_client::test_support::{Answer, ScriptedDialer};
+
+    use super::*;
+    use crate::options::ProducerOptions;
+
+    #[tokio::test]
+    async fn brokers_whose_answers_are_all_there_take_turns() {
+        let dialer = Arc::new(ScriptedDialer::new(|_| Answer::Default));
+        let options = ClientOptions::new().bootstrap_servers("boot:9092");
+        let values = ProducerOptions::new();
+        let mut brokers = Brokers {
+            client: Client::with_dialer(options, dialer).expect("options"),
+            terms: Terms::of(values.values()),
+            request_timeout: Duration::from_secs(1),
+            backoff: values.values().backoff(),
+            by_id: BTreeMap::new(),
+            last: NodeId::MIN,
+        };
+        for node in [1, 2, 3] {
+            let broker = brokers.by_id.entry(node).or_default();
+            for number in 0..2 {
+                let answering: Answering = Box::pin(async { Ok(None) });
+                let id = RequestId(10 * node as u64 + number);
+                broker.requests.push_back(Request { id, sent: Vec::new(), answering, span: Span::none() });
+            }
+        }
+        let mut answered = Vec::new();
+        for _ in 0..6 {
+            if let Event::Answered { id, .. } = brokers.event().await {
+                answered.push(id.number());
+            }
+        }
+        assert_eq!(answered, [10, 20, 30, 11, 21, 31]);
+    }
 }

@@ -89,6 +89,8 @@ pub(crate) struct Driver {
     /// Set once the task should end.
     closing: Option<Instant>,
     closers: Vec<oneshot::Sender<Result<(), Error>>>,
+    /// Goes last, when everything is told: handles see by it that nobody will answer any more.
+    _alive: watch::Receiver<()>,
 }
 
 impl Driver {
@@ -97,6 +99,7 @@ impl Driver {
         sender: Sender,
         sealers: Sealers,
         commands: mpsc::UnboundedReceiver<Command>,
+        alive: watch::Receiver<()>,
     ) -> Self {
         let updates = shared.client.cluster_updates();
         Driver {
@@ -112,6 +115,7 @@ impl Driver {
             touched: Vec::new(),
             closing: None,
             closers: Vec::new(),
+            _alive: alive,
         }
     }
 
@@ -126,7 +130,7 @@ impl Driver {
             if let Some(deadline) = self.closing {
                 let idle = self.sender.is_idle();
                 if idle || now >= deadline {
-                    self.end(idle, deadline);
+                    self.end(idle, deadline).await;
                     return;
                 }
             }
@@ -204,7 +208,7 @@ impl Driver {
         };
         tokio::select! {
             event = self.brokers.event() => self.handle(event),
-            (index, job, batch) = self.sealers.next() => self.sender.sealed(index, job, batch, runtime::now()),
+            (index, job, body) = self.sealers.next() => self.sender.sealed(index, job, body, runtime::now()),
             command = self.commands.recv(), if self.closing.is_none() || !self.commands.is_closed() => self.command(command),
             result = identity => self.identified(result),
             changed = self.updates.changed() => if changed.is_ok() { self.learn_cluster() },
@@ -319,7 +323,7 @@ impl Driver {
         sender.leaders(now, leaders(cluster));
     }
 
-    fn end(&mut self, idle: bool, deadline: Instant) {
+    async fn end(&mut self, idle: bool, deadline: Instant) {
         let result = if idle {
             Ok(())
         } else {
@@ -336,6 +340,13 @@ impl Driver {
             ))
         };
         self.shared.outbox.deliver();
+        self.commands.close();
+        // Only `recv` waits for a command that is just being sent. Who asks for anything else is told that the task ended.
+        while let Some(command) = self.commands.recv().await {
+            if let Command::Close(_, closer) = command {
+                self.closers.push(closer);
+            }
+        }
         for closer in self.closers.drain(..) {
             let _ = closer.send(result.clone());
         }

@@ -12,7 +12,13 @@ fn batch(topic: &str, records: usize) -> Batch {
         builder.try_append(0, None, Some(&[0; 93]), NO_HEADERS).expect("room");
     }
     let ratio = std::sync::Arc::new(crate::accumulator::Ratio::new());
-    Batch::new(Teller::new(topic.into(), 0), builder, std::time::Instant::now(), 0, ratio)
+    Batch::new(
+        Teller::new(topic.into(), 0),
+        builder,
+        std::time::Instant::now(),
+        crate::memory::Charge::nothing(),
+        ratio,
+    )
 }
 
 const MS: fn(u64) -> Duration = Duration::from_millis;

@@ -39,7 +39,7 @@ impl<'a> Accepting<'a> {
     fn begin_wait(
         &mut self,
         reason: Reason,
-        attempt: Attempt<'a>,
+        attempt: Attempt,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Delivery, Error>> {
         self.state = State::Waiting(Box::pin(self.producer.send_later(self.record, reason, attempt)));

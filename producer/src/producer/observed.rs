@@ -150,10 +150,10 @@ impl Producer {
     }
 
     /// Tries to append, and wakes the task if it has to know.
-    fn append_attached<'s>(
-        &'s self,
+    fn append_attached(
+        &self,
         record: &Record<'_>,
-        attempt: &mut Attempt<'s>,
+        attempt: &mut Attempt,
         attach: Attach<'_>,
     ) -> Result<Delivery, Reason> {
         let shared = &*self.0.shared;

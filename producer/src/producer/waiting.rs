@@ -8,17 +8,17 @@ use ottla_protocol::error_code::ErrorCode;
 use super::{FAR_FUTURE, Producer};
 use crate::accumulator::{Attempt, Reason};
 use crate::completion::Delivery;
-use crate::memory::Reservation;
+use crate::memory::Charge;
 use crate::record::Record;
 use crate::runtime;
 
 impl Producer {
     #[cold]
-    pub(super) async fn send_later<'s>(
-        &'s self,
+    pub(super) async fn send_later(
+        &self,
         record: Record<'_>,
         mut reason: Reason,
-        mut attempt: Attempt<'s>,
+        mut attempt: Attempt,
     ) -> Result<Delivery, Error> {
         let record = &record;
         let deadline = self.block_deadline();
@@ -37,11 +37,11 @@ impl Producer {
     }
 
     /// Waits until there is hope for a record that was not taken.
-    pub(super) async fn make_way<'s>(
-        &'s self,
+    pub(super) async fn make_way(
+        &self,
         record: &Record<'_>,
         reason: &Reason,
-        attempt: &mut Attempt<'s>,
+        attempt: &mut Attempt,
         deadline: Instant,
     ) -> Result<(), Error> {
         match *reason {
@@ -113,7 +113,7 @@ impl Producer {
     }
 
     /// Waits for room in the buffer.
-    pub(super) async fn reserve(&self, bytes: usize, deadline: Instant) -> Result<Reservation<'_>, Error> {
+    pub(super) async fn reserve(&self, bytes: usize, deadline: Instant) -> Result<Charge, Error> {
         let shared = &self.0.shared;
         let mut wait = shared.accumulator.memory.reserve(bytes);
         let granted = std::future::poll_fn(|cx| {

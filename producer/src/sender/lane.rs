@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ottla_client::NodeId;
+use ottla_client::{Error, NodeId};
 
 use super::RequestId;
+use super::staging::Staging;
 use crate::accumulator::{Glance, PartitionBuffer};
 use crate::batch::Batch;
+use crate::body::Body;
 use crate::completion::Completion;
 use crate::sequence::{Identity, Next, Sequences, Ticket};
 
@@ -27,7 +29,7 @@ pub(crate) struct Lane {
     pub(super) leader: Option<NodeId>,
     pub(super) sequences: Sequences,
     /// Taken from the buffer, or to be numbered anew; the next one to send is at the front.
-    queue: VecDeque<Queued>,
+    queue: VecDeque<Batch>,
     pub(super) glance: Glance,
     /// Nothing is sent before, as something failed.
     pub(super) retry_at: Option<Instant>,
@@ -36,25 +38,6 @@ pub(crate) struct Lane {
     /// The request that it gave a batch to last.
     pub(super) in_request: Option<RequestId>,
     pub(super) acknowledged_at: Option<Instant>,
-    next_job: u64,
-}
-
-#[derive(Debug)]
-enum Queued {
-    Ready(Batch),
-    /// Elsewhere, being compressed.
-    Sealing {
-        job: u64,
-        opened: Instant,
-        completion: Arc<Completion>,
-    },
-}
-
-impl Queued {
-    /// Whether it is to be compressed, and as large as that.
-    fn is_worth(&self, bytes: usize) -> bool {
-        matches!(self, Queued::Ready(batch) if batch.is_open() && batch.size() >= bytes)
-    }
 }
 
 /// What there is to do for a partition.
@@ -68,14 +51,6 @@ pub(super) enum Todo {
     Later(Instant),
     /// Nothing before something happens.
     Nothing,
-}
-
-/// A batch to compress.
-#[derive(Debug)]
-pub(crate) struct SealJob {
-    pub(crate) index: u32,
-    pub(crate) job: u64,
-    pub(crate) batch: Batch,
 }
 
 impl Lane {
@@ -96,7 +71,6 @@ impl Lane {
             listed: None,
             in_request: None,
             acknowledged_at: None,
-            next_job: 0,
         }
     }
 
@@ -119,7 +93,7 @@ impl Lane {
     /// Puts what has to be numbered anew back to the front of the queue.
     pub(super) fn settle(&mut self) {
         for batch in self.sequences.settle().into_iter().rev() {
-            self.queue.push_front(Queued::Ready(batch));
+            self.queue.push_front(batch);
         }
     }
 
@@ -146,8 +120,8 @@ impl Lane {
             Next::New | Next::NeedsIdentity => {}
         }
         match (self.queue.front(), self.linger_ends(linger)) {
-            (Some(Queued::Sealing { .. }), _) => return Todo::Nothing,
-            (Some(Queued::Ready(_)), _) => {}
+            (Some(next), _) if next.is_away() => return Todo::Nothing,
+            (Some(_), _) => {}
             (None, None) => return Todo::Nothing,
             (None, Some(at)) if at > now => return Todo::Later(at),
             (None, Some(_)) => {}
@@ -161,39 +135,43 @@ impl Lane {
         if self.glance.full > 0 { Some(oldest) } else { Some(oldest + linger) }
     }
 
-    /// Takes a batch that is worth compressing elsewhere, if it is time for that.
-    pub(super) fn stage(&mut self, now: Instant, linger: Duration, worth: usize) -> Option<SealJob> {
+    /// Gives out the records of a batch that is worth compressing elsewhere, if it is time for that; true if it did.
+    pub(super) fn stage(&mut self, now: Instant, linger: Duration, staging: &mut Staging) -> bool {
+        let index = self.buffer.index;
         // What was split is taken already.
-        if let Some(at) = self.queue.iter().position(|queued| queued.is_worth(worth)) {
-            return self.seal_elsewhere(at);
+        if let Some(batch) = self.queue.iter_mut().find(|batch| Staging::is_worth(batch)) {
+            return staging.add(index, batch);
         }
         let ahead = self.glance.full > 0 && self.queue.len() < AHEAD;
         let due = self.queue.is_empty() && matches!(self.todo(now, linger), Todo::Send | Todo::Identify);
         let sendable = !matches!(self.sequences.next(), Next::Retry(_));
         if self.leader.is_none() || !(ahead || due && sendable) || !self.take() {
-            return None;
+            return false;
         }
-        let last = self.queue.len() - 1;
-        if self.queue[last].is_worth(worth) { self.seal_elsewhere(last) } else { None }
+        let taken = self.queue.back_mut().filter(|batch| Staging::is_worth(batch));
+        taken.is_some_and(|batch| staging.add(index, batch))
     }
 
-    fn seal_elsewhere(&mut self, at: usize) -> Option<SealJob> {
-        let job = self.next_job;
-        let Queued::Ready(batch) = self.queue.remove(at)? else { return None };
-        self.next_job += 1;
-        let (opened, completion) = (batch.opened, batch.completion.share());
-        self.queue.insert(at, Queued::Sealing { job, opened, completion });
-        Some(SealJob { index: self.buffer.index, job, batch })
-    }
-
-    /// Takes back a batch that was compressed, or drops its place if it is gone; one that takes more than `limit` bytes
-    /// even so is split. Hands a batch back whose place is gone.
-    pub(super) fn sealed(&mut self, job: u64, batch: Option<Batch>, limit: usize) -> Option<Batch> {
-        let place = |queued: &Queued| matches!(queued, Queued::Sealing { job: known, .. } if *known == job);
-        let Some(at) = self.queue.iter().position(place) else { return batch };
-        self.queue.remove(at);
-        for (behind, part) in batch.into_iter().flat_map(|batch| fitting(batch, limit)).enumerate() {
-            self.queue.insert(at + behind, Queued::Ready(part));
+    /// Takes compressed records back to their batch; one that takes more than `limit` bytes even so is split. Drops them
+    /// if their batch was told meanwhile. Gives out a batch whose records could not be compressed, to be failed.
+    pub(super) fn sealed(
+        &mut self,
+        job: u64,
+        body: Result<Body, Error>,
+        limit: usize,
+    ) -> Option<(Batch, Error)> {
+        let place = self.queue.iter().position(|batch| batch.is_with(job));
+        let Some((at, mut batch)) = place.and_then(|at| Some((at, self.queue.remove(at)?))) else {
+            drop(body.map(Body::let_go));
+            return None;
+        };
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => return Some((batch, error)),
+        };
+        batch.take_back(body);
+        for (behind, part) in fitting(batch, limit).into_iter().enumerate() {
+            self.queue.insert(at + behind, part);
         }
         None
     }
@@ -205,7 +183,7 @@ impl Lane {
             return parts.pop();
         }
         for part in parts.into_iter().rev() {
-            self.queue.push_front(Queued::Ready(part));
+            self.queue.push_front(part);
         }
         None
     }
@@ -218,21 +196,12 @@ impl Lane {
         if self.queue.is_empty() {
             self.take();
         }
-        match self.queue.front()? {
-            Queued::Ready(batch) => Some(batch.size()),
-            Queued::Sealing { .. } => None,
-        }
+        self.queue.front().filter(|batch| !batch.is_away()).map(Batch::size)
     }
 
     /// The batch to send next, if it is a new one.
     pub(super) fn pop_new(&mut self) -> Option<Batch> {
-        match self.queue.pop_front()? {
-            Queued::Ready(batch) => Some(batch),
-            sealing => {
-                self.queue.push_front(sealing);
-                None
-            }
-        }
+        if self.queue.front()?.is_away() { None } else { self.queue.pop_front() }
     }
 
     /// The ticket of the batch to send next, if it is a repeated one.
@@ -252,16 +221,10 @@ impl Lane {
     pub(super) fn expire(&mut self, now: Instant, timeout: Duration) -> Vec<Batch> {
         let mut expired = self.sequences.expire(now, timeout);
         let over = |opened: Instant| now.saturating_duration_since(opened) >= timeout;
-        self.queue = std::mem::take(&mut self.queue)
-            .into_iter()
-            .filter_map(|queued| match queued {
-                Queued::Ready(batch) if over(batch.opened) => {
-                    expired.push(batch);
-                    None
-                }
-                other => Some(other),
-            })
-            .collect();
+        let late: VecDeque<_>;
+        (late, self.queue) =
+            std::mem::take(&mut self.queue).into_iter().partition(|batch| over(batch.opened));
+        expired.extend(late);
         while self.glance.oldest.is_some_and(over) {
             let (batch, glance) = self.buffer.take(self.glance.open_since.is_some_and(over));
             self.glance = glance;
@@ -276,49 +239,33 @@ impl Lane {
 
     /// When the oldest batch was opened.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        let queued = self.queue.iter().filter_map(|queued| match queued {
-            Queued::Ready(batch) => Some(batch.opened),
-            Queued::Sealing { .. } => None,
-        });
-        self.sequences.batches().map(|batch| batch.opened).chain(queued).chain(self.glance.oldest).min()
+        let taken = self.sequences.batches().chain(&self.queue);
+        taken.map(|batch| batch.opened).chain(self.glance.oldest).min()
     }
 
     /// Lists what was opened at `until` at the latest and has no outcome, and closes the open batch if it is among that.
     pub(super) fn flush(&mut self, until: Instant) -> Vec<Arc<Completion>> {
-        let sent = self.sequences.batches().filter(|batch| batch.opened <= until);
-        let mut waiting: Vec<_> = sent.map(|batch| batch.completion.share()).collect();
-        waiting.extend(self.queue.iter().filter_map(|queued| match queued {
-            Queued::Ready(batch) => (batch.opened <= until).then(|| batch.completion.share()),
-            Queued::Sealing { opened, completion, .. } => (*opened <= until).then(|| Arc::clone(completion)),
-        }));
+        let taken = self.sequences.batches().chain(&self.queue).filter(|batch| batch.opened <= until);
+        let mut waiting: Vec<_> = taken.map(|batch| batch.completion.share()).collect();
         waiting.extend(self.buffer.close_open(until));
         self.look();
         waiting
     }
 
-    /// Gives everything back, to be failed, and goes on. What is being compressed is only shared: it comes back later,
-    /// without a place.
-    pub(super) fn give_up(&mut self) -> (Vec<Batch>, Vec<Arc<Completion>>) {
-        let sealing = self.queue.iter().filter_map(|queued| match queued {
-            Queued::Ready(_) => None,
-            Queued::Sealing { completion, .. } => Some(Arc::clone(completion)),
-        });
-        let sealing = sealing.collect();
+    /// Gives everything back, to be failed, and goes on. Records that are being compressed find their batch gone later.
+    pub(super) fn give_up(&mut self) -> Vec<Batch> {
         let sent = self.sequences.give_up_all();
-        (self.drain(sent), sealing)
+        self.drain(sent)
     }
 
-    /// Ends: gives everything back, to be failed. What is being compressed comes back later.
+    /// Ends: gives everything back, to be failed.
     pub(super) fn abandon(&mut self) -> Vec<Batch> {
         let sent = self.sequences.abandon();
         self.drain(sent)
     }
 
     fn drain(&mut self, mut all: Vec<Batch>) -> Vec<Batch> {
-        all.extend(std::mem::take(&mut self.queue).into_iter().filter_map(|queued| match queued {
-            Queued::Ready(batch) => Some(batch),
-            Queued::Sealing { .. } => None,
-        }));
+        all.extend(self.queue.drain(..));
         loop {
             let (batch, glance) = self.buffer.take(true);
             self.glance = glance;
@@ -333,7 +280,7 @@ impl Lane {
         let (batch, glance) = self.buffer.take(true);
         self.glance = glance;
         let taken = batch.is_some();
-        self.queue.extend(batch.map(Queued::Ready));
+        self.queue.extend(batch);
         taken
     }
 }

@@ -19,6 +19,7 @@ mod lane;
 mod lanes;
 mod outcome;
 mod plan;
+mod staging;
 mod sweep;
 mod timers;
 
@@ -30,18 +31,16 @@ use ottla_client::{Backoff, Error, ErrorKind, NodeId};
 use ottla_protocol::compression::Compressor;
 
 pub(crate) use answer::{Answer, Said};
-pub(crate) use lane::SealJob;
 use lane::Todo;
 use lanes::Lanes;
 pub(crate) use plan::{Item, RequestId};
+pub(crate) use staging::SealJob;
+use staging::Staging;
 use timers::Timers;
 
 use crate::accumulator::Accumulator;
-use crate::batch::Batch;
+use crate::body::Body;
 use crate::sequence::{Identity, Sequences, Ticket};
-
-/// Batches from this size on are compressed elsewhere than on the task that sends.
-const SEAL_ELSEWHERE: usize = 8 << 10;
 
 /// What of the options the sender follows.
 #[derive(Clone, Debug)]
@@ -75,9 +74,9 @@ pub(crate) struct Sender {
     identity: Option<Identity>,
     /// Partitions that can't go on without a producer id.
     unidentified: BTreeSet<u32>,
-    jobs: Vec<SealJob>,
-    /// Batches that are being compressed.
-    sealing: usize,
+    staging: Staging,
+    /// Set when no more records are taken: nothing lingers then.
+    hurried: bool,
     metadata_wanted: bool,
     /// Why there is no producer id.
     identity_trouble: Option<Error>,
@@ -117,8 +116,8 @@ impl Sender {
             next_request: 0,
             identity: None,
             unidentified: BTreeSet::new(),
-            jobs: Vec::new(),
-            sealing: 0,
+            staging: Staging::default(),
+            hurried: false,
             metadata_wanted: false,
             identity_trouble: None,
             fatal: None,
@@ -191,7 +190,10 @@ impl Sender {
             self.consider(index, now);
         }
         if self.accumulator.is_closed() {
-            self.hurry(now);
+            // Once for all partitions: what is found later, in one that is new here, does not linger either.
+            if !std::mem::replace(&mut self.hurried, true) {
+                self.hurry(now);
+            }
         } else if self.accumulator.memory.is_short() && (self.is_stuck() || self.timers.may_hurry(now)) {
             self.timers.hurried(now);
             self.hurry(now);
@@ -253,9 +255,9 @@ impl Sender {
         }
     }
 
-    /// Batches to compress elsewhere; each has to come back by [`Sender::sealed`].
+    /// Records to compress elsewhere; they have to come back by [`Sender::sealed`].
     pub(crate) fn seal_jobs(&mut self) -> Vec<SealJob> {
-        std::mem::take(&mut self.jobs)
+        self.staging.take()
     }
 
     /// Whether a producer id is needed. One that [`Sender::identified`] brought already is used up.
@@ -273,21 +275,14 @@ impl Sender {
         self.fatal.as_ref()
     }
 
-    /// A batch was compressed; `None` if its codec failed and its records were told so.
-    pub(crate) fn sealed(&mut self, index: u32, job: u64, batch: Option<Batch>, now: Instant) {
-        self.sealing -= 1;
-        let lane = self.lanes.find_mut(index);
-        let without_place = match (&self.fatal, lane) {
-            (Some(_), Some(lane)) => {
-                lane.sealed(job, None, 0);
-                batch
-            }
-            (None, Some(lane)) => lane.sealed(job, batch, self.rules.max_request_size),
-            (_, None) => batch,
-        };
-        if let Some(batch) = without_place {
-            // Aborted ones were told so before.
-            let error = self.fatal.clone().unwrap_or_else(|| Error::new(ErrorKind::Closed, "given up"));
+    /// Records were compressed, or could not be.
+    pub(crate) fn sealed(&mut self, index: u32, job: u64, body: Result<Body, Error>, now: Instant) {
+        self.staging.over();
+        let Some(lane) = self.lanes.find_mut(index) else { return };
+        if let Some((batch, cause)) = lane.sealed(job, body, self.rules.max_request_size) {
+            let message = format!("cannot compress a batch for {}", batch.completion.partition());
+            let error = Error::new(ErrorKind::Encode, message).with_cause(cause);
+            batch.warn_of(&error);
             batch.fail(error, &self.accumulator.memory);
         }
         self.consider(index, now);
@@ -295,7 +290,8 @@ impl Sender {
 
     /// Decides what there is to do for a partition, and makes sure that it is done.
     fn consider(&mut self, index: u32, now: Instant) {
-        self.consider_with(index, now, self.rules.linger);
+        let linger = if self.hurried { Duration::ZERO } else { self.rules.linger };
+        self.consider_with(index, now, linger);
     }
 
     fn consider_with(&mut self, index: u32, now: Instant, linger: Duration) {
@@ -310,10 +306,7 @@ impl Sender {
         }
         lane.doubt(now);
         if self.compressor.codec() != ottla_protocol::compression::Compression::None {
-            while let Some(job) = lane.stage(now, linger, SEAL_ELSEWHERE) {
-                self.sealing += 1;
-                self.jobs.push(job);
-            }
+            while lane.stage(now, linger, &mut self.staging) {}
         }
         let mut todo = lane.todo(now, linger);
         if todo == Todo::Identify && self.identity.is_some_and(|identity| lane.identify(identity)) {
@@ -350,7 +343,9 @@ impl Sender {
 
     /// Whether nothing is under way that would free memory.
     fn is_stuck(&self) -> bool {
-        self.requests.is_empty() && self.sealing == 0 && self.nodes.values().all(|node| node.ready.is_empty())
+        self.requests.is_empty()
+            && self.staging.is_idle()
+            && self.nodes.values().all(|node| node.ready.is_empty())
     }
 
     fn meet_new_lanes(&mut self, now: Instant, leader: impl Fn(&str, i32) -> Option<NodeId>) {

@@ -30,6 +30,7 @@ impl Sender {
                 node.throttled_until = node.throttled_until.max(Some(now + throttle));
             }
         }
+        // None of them is left if everything was given up meanwhile.
         for (at, (index, ticket)) in request.batches.into_iter().enumerate() {
             match answer(at) {
                 Answer::Said(said) => {

@@ -7,11 +7,10 @@ use bytes::Bytes;
 use ottla_client::{Error, ErrorKind, NodeId};
 
 use super::{Outstanding, Sender};
-use crate::batch::Content;
 
 /// Names a request that was planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct RequestId(pub(super) u64);
+pub(crate) struct RequestId(pub(crate) u64);
 
 impl RequestId {
     /// As a number, unique within the producer.
@@ -153,10 +152,7 @@ impl Sender {
         }
         let (records, bytes, tries) = (batch.count, batch.size(), batch.tries);
         tracing::trace!(%topic, partition, records, bytes, tries, ?queued, "sending a batch");
-        match &batch.content {
-            Content::Sealed(sealed) => Some((ticket, Item { topic, partition, records: sealed.bytes() })),
-            Content::Open(_) | Content::Gone => None,
-        }
+        batch.bytes().map(|records| (ticket, Item { topic, partition, records }))
     }
 
     /// The next partition that waits for this broker.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ottla_client::{Error, NodeId};
 
 use super::Sender;
-use crate::completion::{Completion, Outcome};
+use crate::completion::Completion;
 
 impl Sender {
     /// Closes all batches that were opened at `until` at the latest, and lists those of them that have no outcome.
@@ -31,11 +31,10 @@ impl Sender {
 
     /// Whether every record has its outcome.
     pub(crate) fn is_idle(&mut self) -> bool {
-        self.sealing == 0
-            && self.lanes.iter_mut().all(|lane| {
-                lane.look();
-                lane.is_told()
-            })
+        self.lanes.iter_mut().all(|lane| {
+            lane.look();
+            lane.is_told()
+        })
     }
 
     /// Fails every record that has no outcome, and goes on with what comes. Where requests are under way, their answers
@@ -49,15 +48,12 @@ impl Sender {
         self.meet_new_lanes(now, leader);
         for index in self.lanes.indices() {
             let Some(lane) = self.lanes.find_mut(index) else { continue };
-            let (batches, sealing) = lane.give_up();
-            if batches.is_empty() && sealing.is_empty() {
+            let batches = lane.give_up();
+            if batches.is_empty() {
                 continue;
             }
             for batch in batches {
                 batch.fail(error.clone(), &self.accumulator.memory);
-            }
-            for completion in sealing {
-                completion.tell(Outcome::Failed(error.clone()));
             }
             self.consider(index, now);
         }
@@ -67,11 +63,10 @@ impl Sender {
     pub(crate) fn abandon(&mut self, error: &Error, now: Instant) {
         let mut records = 0;
         self.meet_new_lanes(now, |_, _| None);
-        let jobs = self.seal_jobs();
-        self.sealing -= jobs.len();
-        for job in jobs {
-            records += job.batch.count;
-            job.batch.fail(error.clone(), &self.accumulator.memory);
+        self.staging.clear();
+        // Answers have nothing to say any more, and their partitions may be gone when they come.
+        for request in self.requests.values_mut() {
+            request.batches.clear();
         }
         for lane in self.lanes.iter_mut() {
             for batch in lane.abandon() {

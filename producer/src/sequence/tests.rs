@@ -26,7 +26,7 @@ fn batch_opened(count: i32, opened: Instant) -> Batch {
     for _ in 0..count {
         builder.try_append(0, None, Some(b"v"), ottla_protocol::records::NO_HEADERS).expect("room");
     }
-    Batch::new(Teller::new("t".into(), 0), builder, opened, 0, Arc::new(Ratio::new()))
+    Batch::new(Teller::new("t".into(), 0), builder, opened, Charge::nothing(), Arc::new(Ratio::new()))
 }
 
 fn idempotent() -> Sequences {

@@ -340,3 +340,77 @@ async fn a_partitioners_mistake_fails_its_record_alone() {
     producer.send(Record::new("t").value(&7u32.to_be_bytes())).await.unwrap().await.unwrap();
     assert_eq!(cluster.log(0), [7]);
 }
+
+#[cfg(feature = "lz4")]
+#[test]
+fn closing_with_no_time_tells_records_that_wait_for_the_codec_that_no_request_had_them() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        // The only thread for codecs is busy until the end.
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || held.recv());
+        let cluster = Cluster::new(&[1]);
+        let options = ProducerOptions::new().compression(CompressionType::Lz4).batch_size(64_000usize);
+        let producer = Producer::new(cluster.client(), options.linger(Duration::ZERO)).unwrap();
+        let delivery = producer.send(Record::new("t").value(&[0; 20_000])).await.unwrap();
+        let called = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let calls = std::sync::Arc::clone(&called);
+        let record = Record::new("t").value(&[0; 20_000]);
+        producer.send_with(record, move |_| calls.store(true, std::sync::atomic::Ordering::Relaxed)).await;
+        tokio::time::sleep(MS(50)).await;
+        assert_eq!(producer.close(Duration::ZERO).await.unwrap_err().kind(), ErrorKind::Timeout);
+        let mut delivery = delivery;
+        let error = delivery.outcome().expect("told before `close` returned").unwrap_err();
+        assert_eq!((error.kind(), error.possibly_written(), error.tries()), (ErrorKind::Closed, false, 0));
+        assert!(called.load(std::sync::atomic::Ordering::Relaxed));
+        drop(release);
+    });
+}
+
+#[test]
+fn many_handles_that_close_at_once_all_see_the_end() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    runtime.block_on(async {
+        for round in 0..100 {
+            let cluster = Cluster::new(&[1]);
+            let producer = Producer::new(cluster.client(), ProducerOptions::new()).unwrap();
+            let tasks = (0..8).map(|task| {
+                let producer = producer.clone();
+                tokio::spawn(async move {
+                    match task % 4 {
+                        0 => drop(producer.flush().await),
+                        1 => drop(producer.abort().await),
+                        _ => producer.close(MS(5_000)).await.unwrap(),
+                    }
+                })
+            });
+            let all = join_all(tasks.collect::<Vec<_>>());
+            let ended = tokio::time::timeout(MS(20_000), all).await;
+            assert!(ended.unwrap_or_else(|_| panic!("round {round} hangs")).iter().all(Result::is_ok));
+        }
+    });
+}
+
+#[test]
+fn a_callback_that_blocks_the_task_keeps_close_little_longer_than_its_deadline() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let cluster = Cluster::new(&[1]);
+        let producer = Producer::new(cluster.client(), ProducerOptions::new()).unwrap();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        producer
+            .send_with(Record::new("t").value(&[0; 4]), move |_| {
+                let _ = held.recv();
+            })
+            .await;
+        tokio::time::sleep(MS(50)).await;
+        let start = std::time::Instant::now();
+        let error = producer.close(MS(100)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(error.to_string().contains("callback"), "{error}");
+        assert!(start.elapsed() < MS(10_000), "{:?}", start.elapsed());
+        drop(release);
+        producer.close(MS(5_000)).await.unwrap();
+    });
+}

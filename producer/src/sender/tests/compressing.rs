@@ -24,12 +24,12 @@ impl Bench {
         let mut batches = Vec::new();
         for _ in 0..10_000 {
             self.absorb();
-            for SealJob { index, job, mut batch } in self.sender.seal_jobs() {
-                batch.seal(ProducerState::NONE, &mut lz4()).expect("a codec that takes everything");
-                self.sender.sealed(index, job, Some(batch), self.now);
+            for SealJob { index, job, body } in self.sender.seal_jobs() {
+                let body = body.seal(ProducerState::NONE, &mut lz4()).expect("a codec that takes everything");
+                self.sender.sealed(index, job, Ok(body), self.now);
             }
             let Some(planned) = self.sender.plan(1, self.now) else {
-                if self.sender.jobs.is_empty() { break } else { continue }
+                if self.sender.staging.is_idle() { break } else { continue }
             };
             for item in planned.items {
                 let batch = Batches::new(item.records.clone()).next().expect("a batch").expect("whole");

@@ -7,6 +7,7 @@
 
 #[cfg(feature = "lz4")]
 mod compressing;
+mod ending;
 mod random;
 
 use std::sync::Arc;
@@ -36,6 +37,15 @@ struct Bench {
 
 impl Bench {
     fn new(partitions: usize, batch_size: usize, change: impl FnOnce(&mut Rules)) -> Self {
+        Bench::with_memory(1 << 20, partitions, batch_size, change)
+    }
+
+    fn with_memory(
+        memory: usize,
+        partitions: usize,
+        batch_size: usize,
+        change: impl FnOnce(&mut Rules),
+    ) -> Self {
         let mut rules = Rules {
             idempotent: true,
             max_in_flight: 5,
@@ -50,7 +60,7 @@ impl Bench {
         };
         change(&mut rules);
         let accumulator =
-            Arc::new(Accumulator::new(batch_size, 1 << 20, 1 << 20, PartitionerClass::Default, false));
+            Arc::new(Accumulator::new(batch_size, 1 << 20, memory, PartitionerClass::Default, false));
         accumulator.update_topic(&"t".into(), vec![Some(1); partitions]);
         let start = Instant::now();
         let mut sender = Sender::new(rules, Arc::clone(&accumulator), Compressor::none());
@@ -548,27 +558,6 @@ fn giving_up_fails_all_at_once_and_what_comes_afterwards_is_in_order() {
     bench.at(20);
     assert_eq!(bench.plan_numbers().expect("behind what is under way").1, [(0, 0, 2), (1, 0, 2)]);
     bench.answer(id, ErrorCode::NONE);
-}
-
-#[test]
-fn what_is_given_up_while_it_is_compressed_gives_its_memory_back_later() {
-    let mut bench = Bench::new(1, 20_000, |_| {});
-    let mut rules = bench.sender.rules.clone();
-    rules.linger = Duration::ZERO;
-    let codec = ottla_protocol::compression::Compression::Lz4.default_level();
-    bench.sender =
-        Sender::new(rules, Arc::clone(&bench.accumulator), Compressor::new(codec).expect("built in"));
-    let mut sent = bench.send(0, &[0; 15_000]);
-    bench.absorb();
-    let jobs = bench.sender.seal_jobs();
-    assert_eq!(jobs.len(), 1);
-    bench.sender.abort(&Error::new(ErrorKind::InvalidState, "given up"), bench.now, |_, _| Some(1));
-    assert_eq!(failure(&mut sent).kind(), ErrorKind::InvalidState);
-    for SealJob { index, job, batch } in jobs {
-        bench.sender.sealed(index, job, Some(batch), bench.now);
-    }
-    assert!(bench.sender.is_idle());
-    assert_eq!(bench.accumulator.memory.charged(), 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use ottla_protocol::records::ProducerState;
 use proptest::prelude::*;
 
 use super::*;
@@ -37,6 +38,8 @@ enum Step {
     Abort,
     /// The topic is forgotten if nothing is under way, and learned of again.
     Forget,
+    /// A codec is done with one of the batches that it has, or fails.
+    Codec { which: usize, fails: bool },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Flush),
         1 => Just(Step::Abort),
         1 => Just(Step::Forget),
+        4 => (0..4usize, 0..8u8).prop_map(|(which, chance)| Step::Codec { which, fails: chance == 0 }),
     ]
 }
 
@@ -85,6 +89,10 @@ struct World {
     idempotent: bool,
     /// The brokers' `max.message.bytes`.
     max_message: usize,
+    /// What follows the number in a record.
+    padding: usize,
+    /// What codecs have.
+    jobs: Vec<SealJob>,
 }
 
 impl World {
@@ -102,7 +110,21 @@ impl World {
             next_value: 0,
             idempotent,
             max_message,
+            padding: 0,
+            jobs: Vec::new(),
         }
+    }
+
+    /// With records that are worth it to be compressed elsewhere.
+    #[cfg(feature = "lz4")]
+    fn compressing(max_in_flight: usize) -> Self {
+        let mut world = World::new(true, max_in_flight, usize::MAX);
+        world.bench = Bench::with_memory(64 << 20, PARTITIONS as usize, 12_000, |rules| {
+            rules.max_in_flight = max_in_flight;
+        });
+        world.bench.sender.compressor = lz4();
+        world.padding = 3_000;
+        world
     }
 
     fn absorb(&mut self) {
@@ -120,7 +142,8 @@ impl World {
                 for _ in 0..records {
                     let value = self.next_value;
                     self.next_value += 1;
-                    let delivery = self.bench.send(partition, &value.to_be_bytes());
+                    let value_bytes = [&value.to_be_bytes()[..], &vec![0; self.padding]].concat();
+                    let delivery = self.bench.send(partition, &value_bytes);
                     self.sent.entry(partition).or_default().push((value, delivery));
                 }
             }
@@ -146,6 +169,7 @@ impl World {
                     assert!(delivery.outcome().is_some(), "told at once");
                 }
             }
+            Step::Codec { which, fails } => self.compress(which, fails),
             Step::Forget => {
                 if self.bench.sender.forget("t") {
                     self.bench.accumulator.update_topic(&"t".into(), vec![Some(1); PARTITIONS as usize]);
@@ -153,6 +177,20 @@ impl World {
             }
         }
         self.absorb();
+    }
+
+    /// Lets a codec finish one of its jobs.
+    fn compress(&mut self, which: usize, fails: bool) {
+        self.jobs.append(&mut self.bench.sender.seal_jobs());
+        if self.jobs.is_empty() {
+            return;
+        }
+        let SealJob { index, job, body } = self.jobs.swap_remove(which % self.jobs.len());
+        let result = match fails {
+            true => Err(Error::new(ErrorKind::Encode, "it failed")),
+            false => Ok(body.seal(ProducerState::NONE, &mut self.bench.sender.compressor).expect("a codec")),
+        };
+        self.bench.sender.sealed(index, job, result, self.bench.now);
     }
 
     fn learn_leaders(&mut self) {
@@ -213,6 +251,7 @@ impl World {
     fn heal(&mut self) {
         for _ in 0..2_000 {
             self.absorb();
+            self.compress(0, false);
             for node in NODES {
                 self.submit(node);
                 while !self.pipes[&node].is_empty() {
@@ -220,7 +259,7 @@ impl World {
                 }
             }
             self.bench.sender.balance(self.bench.now);
-            if self.bench.sender.is_idle() {
+            if self.bench.sender.is_idle() && self.bench.sender.staging.is_idle() {
                 return;
             }
             self.bench.now += MS(5);
@@ -258,7 +297,26 @@ impl World {
     }
 }
 
+#[cfg(feature = "lz4")]
+fn lz4() -> Compressor {
+    Compressor::new(ottla_protocol::compression::Compression::Lz4.default_level()).expect("built in")
+}
+
 proptest! {
+    #[cfg(feature = "lz4")]
+    #[test]
+    fn compressed_records_are_in_the_log_once_in_order_and_told_once(
+        steps in prop::collection::vec(step(), 1..100),
+        in_flight in 1..=5usize,
+    ) {
+        let mut world = World::compressing(in_flight);
+        for step in steps {
+            world.run(step);
+        }
+        world.heal();
+        world.check();
+    }
+
     #[test]
     fn idempotent_records_are_in_the_log_once_in_order_and_told_once(
         steps in prop::collection::vec(step(), 1..100),
