@@ -55,6 +55,8 @@ pub trait Assignor: Debug + Send + Sync {
     fn name(&self) -> &str;
 
     /// Whether members give up all partitions before they rejoin (eager, the default) or keep them (cooperative).
+    ///
+    /// A cooperative assignor has to leave a partition that moves out of one assignment: see [`Assignor::assign`].
     fn protocol(&self) -> RebalanceProtocol {
         RebalanceProtocol::Eager
     }
@@ -70,6 +72,11 @@ pub trait Assignor: Debug + Send + Sync {
     /// Distributes the partitions; called on the leader only.
     ///
     /// The answer has an entry for every member. Topics that are not in `topics` are unknown yet and left out.
+    ///
+    /// With the cooperative protocol, members go on reading what they own until they have the answer. A partition that is
+    /// among the [`owned_partitions`](GroupMember::owned_partitions) of one member must therefore not be given to another:
+    /// it is given to nobody, its owner revokes it and rejoins, and the next assignment gives it away. The leader refuses
+    /// an assignment that does otherwise, and its consumer fails.
     fn assign(&self, topics: &GroupTopics, members: &[GroupMember]) -> Assignments;
 
     /// Tells a member what it was assigned, before the application sees it; does nothing by default.

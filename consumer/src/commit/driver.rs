@@ -255,7 +255,10 @@ impl Committer {
         );
         let passes = matches!(
             code,
-            ErrorCode::STALE_MEMBER_EPOCH | ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::FENCED_MEMBER_EPOCH
+            ErrorCode::STALE_MEMBER_EPOCH
+                | ErrorCode::UNKNOWN_MEMBER_ID
+                | ErrorCode::GROUP_ID_NOT_FOUND
+                | ErrorCode::FENCED_MEMBER_EPOCH
         );
         match &self.member {
             Some(member) if passes && sent_as.has_epochs => {
@@ -279,7 +282,10 @@ impl Committer {
         sent_as: &Arc<Membership>,
     ) -> Result<Option<Arc<Membership>>, Error> {
         let Some(member) = &self.member else {
-            let doing = format!("group `{}` has members, so nobody else can commit for it", self.group_id);
+            let doing = match code {
+                ErrorCode::GROUP_ID_NOT_FOUND => format!("cannot commit for group `{}`", self.group_id),
+                _ => format!("group `{}` has members, so nobody else can commit for it", self.group_id),
+            };
             return Err(Error::from_code(code, doing));
         };
         let current = self.membership();

@@ -110,6 +110,14 @@ impl Committer {
         self
     }
 
+    /// Waits until every commit that was begun before is over: turns are taken in order.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(crate) async fn settled(&self) {
+        drop(self.turn.acquire().await);
+    }
+
     /// The membership that commits are made under, as it changes; `None` outside of groups.
     pub(crate) fn membership_updates(&self) -> Option<watch::Receiver<Arc<Membership>>> {
         self.member.as_ref().map(|member| member.now.clone())

@@ -294,7 +294,9 @@ struct Verdict {
 impl Verdict {
     fn add(&mut self, code: ErrorCode, doing: impl FnOnce() -> String) {
         match code {
+            // Where there is no group, there is no member either.
             ErrorCode::UNKNOWN_MEMBER_ID
+            | ErrorCode::GROUP_ID_NOT_FOUND
             | ErrorCode::ILLEGAL_GENERATION
             | ErrorCode::STALE_MEMBER_EPOCH
             | ErrorCode::FENCED_MEMBER_EPOCH

@@ -101,6 +101,7 @@ fn the_gravest_code_of_a_commit_decides_and_what_is_committed_is_settled() {
     };
     let table = [
         ([OK, OK, OK], "done", 0),
+        ([ErrorCode::GROUP_ID_NOT_FOUND, OK, OK], "member GROUP_ID_NOT_FOUND", 1),
         (
             [OK, ErrorCode::COORDINATOR_LOAD_IN_PROGRESS, OK],
             "COORDINATOR_LOAD_IN_PROGRESS elsewhere false",

@@ -22,8 +22,8 @@ impl Consumer {
         self.end(deadline, self.options.default_api_timeout).await
     }
 
-    /// Commits what was returned (with `enable.auto.commit`), tells the listener, leaves the group, and ends the consumer's
-    /// tasks, all within `deadline`. Static members (`group.instance.id`) do not leave: their partitions wait for them.
+    /// Commits what was returned (with `enable.auto.commit`), tells the listener, waits for commits that were begun, leaves the
+    /// group, and ends the consumer's tasks, all within `deadline`. Static members (`group.instance.id`) do not leave: their partitions wait for them.
     ///
     /// # Errors
     /// The listener's own; kind `Timeout` if something was not done in time: the coordinator then notices by the session
@@ -47,6 +47,12 @@ impl Consumer {
         if self.step.is_none() {
             self.begin_giving_up();
             result = result.and(self.finish_with_streams(deadline).await.unwrap_or_else(late));
+        }
+        // Commits that wait for their turn, or for another try, are made by the member that is about to go.
+        if let Some(committer) = self.committer.clone()
+            && until(deadline, committer.settled()).await.is_none()
+        {
+            result = result.and(late());
         }
         if let Some(group) = self.group.take() {
             let left = until(deadline + LEAVE_GRACE, group.leave(deadline)).await;

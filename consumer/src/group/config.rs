@@ -44,6 +44,10 @@ pub(crate) struct GroupConfig {
 /// How much longer than the rebalance timeout an answer to JoinGroup or SyncGroup may take.
 const REBALANCE_LAPSE: Duration = Duration::from_secs(5);
 
+/// A heartbeat waits behind a commit on the same connection, for which brokers take up to 5 s
+/// (`offsets.commit.timeout.ms`); that is not silence yet.
+const BEHIND_A_COMMIT: Duration = Duration::from_secs(6);
+
 impl GroupConfig {
     /// How the members hand partitions over: cooperatively only if every assignor on offer can.
     ///
@@ -64,12 +68,35 @@ impl GroupConfig {
         self.request_timeout.max(self.max_poll_interval.saturating_add(REBALANCE_LAPSE))
     }
 
-    /// How long a heartbeat may take: one that outlasts the session can't keep it alive.
+    /// How long a heartbeat may take: if the first after an answer is lost, the next must still get through before the
+    /// session ends. Sessions that are too short for both have one.
     pub(crate) fn heartbeat_request_timeout(&self) -> Duration {
-        self.request_timeout.min(self.session_timeout)
+        let half = self.session_timeout.saturating_sub(self.heartbeat_interval) / 2;
+        half.max(BEHIND_A_COMMIT).min(self.session_timeout).min(self.request_timeout)
     }
 
     pub(crate) fn backoff(&self) -> Backoff {
         Backoff::new(self.retry_backoff, self.retry_backoff_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::classic::test_config;
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_that_is_lost_leaves_time_for_another_in_the_session() {
+        const MS: fn(u64) -> Duration = Duration::from_millis;
+        let timeout = |session, interval, request| {
+            let (session_timeout, heartbeat_interval) = (MS(session), MS(interval));
+            let config = GroupConfig { session_timeout, heartbeat_interval, ..test_config() };
+            GroupConfig { request_timeout: MS(request), ..config }.heartbeat_request_timeout()
+        };
+        assert_eq!(timeout(45_000, 3_000, 30_000), MS(21_000));
+        assert_eq!(timeout(10_000, 3_000, 30_000), MS(6_000));
+        assert_eq!(timeout(45_000, 3_000, 2_000), MS(2_000), "as any request");
+        assert_eq!(timeout(5_000, 1_000, 30_000), MS(5_000), "none outlasts the session");
+        assert_eq!(timeout(10_000, 9_999, 30_000), MS(6_000), "a slow commit is no silence");
     }
 }

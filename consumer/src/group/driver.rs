@@ -19,11 +19,12 @@ use ottla_protocol::messages::metadata::MetadataResponse;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant as Clock;
+use tracing::Instrument;
 
 use super::classic::{AssignmentTask, MemberRequest, RequestBody};
 use super::consumer_protocol::{Ask, AskBody};
 use super::handle::{Leave, Shared};
-use super::leader::{self, PartitionCounts};
+use super::leader::{self, Layout};
 use super::member::Member;
 use super::request::{self, Answer, Assigned, Waiting, send};
 use super::topic_watch::TopicWatch;
@@ -90,7 +91,7 @@ pub(super) fn spawn(
         led: Led {
             topics: BTreeSet::new(),
             in_use: client.topics_in_use(),
-            counts: PartitionCounts::new(),
+            layout: Layout::new(),
             seen: None,
         },
         waiting: Waiting::default(),
@@ -128,7 +129,7 @@ struct Led {
     topics: BTreeSet<String>,
     in_use: TopicsInUse,
     /// What the last assignment rests on.
-    counts: PartitionCounts,
+    layout: Layout,
     /// The snapshot and generation that were compared last.
     seen: Option<(u64, i32)>,
 }
@@ -208,7 +209,7 @@ impl Driver {
     fn ask_member(&mut self, now: Instant) {
         if self.watch.poll(now) {
             let (client, timeout) = (self.client.clone(), self.config.request_timeout);
-            self.waiting.add(OF_THE_WATCH, async move {
+            self.wait_for(OF_THE_WATCH, "Metadata", None, async move {
                 Answer::AllTopics(request::all_topics(&client, timeout).await)
             });
         }
@@ -240,6 +241,18 @@ impl Driver {
         }
     }
 
+    /// Carries a request on its way, in a span of its own.
+    fn wait_for(
+        &mut self,
+        id: u64,
+        api: &'static str,
+        node: Option<NodeId>,
+        request: impl Future<Output = Answer> + Send + 'static,
+    ) {
+        let span = tracing::debug_span!("group_request", api, group = %self.config.group_id, node);
+        self.waiting.add(id, request.instrument(span));
+    }
+
     /// Sends a request of the consumer protocol.
     fn ask(&mut self, Ask { id, body }: Ask) {
         let (client, timeout) = (self.client.clone(), self.config.request_timeout);
@@ -248,18 +261,20 @@ impl Driver {
             AskBody::FindCoordinator { instead_of } => self.find_coordinator(id, instead_of),
             AskBody::Heartbeat(node, request) => {
                 let timeout = self.config.heartbeat_request_timeout();
-                self.waiting.add(id, async move {
+                self.wait_for(id, "ConsumerGroupHeartbeat", Some(node), async move {
                     Answer::ConsumerHeartbeat(
                         request::consumer_heartbeat(&client, node, lane, timeout, request).await,
                     )
                 });
             }
-            AskBody::Leave(node, request) => self.waiting.add(id, async move {
-                Answer::ConsumerLeave(
-                    request::consumer_heartbeat(&client, node, lane, timeout, request).await,
-                )
-            }),
-            AskBody::TopicNames(ids) => self.waiting.add(id, async move {
+            AskBody::Leave(node, request) => {
+                self.wait_for(id, "ConsumerGroupHeartbeat", Some(node), async move {
+                    Answer::ConsumerLeave(
+                        request::consumer_heartbeat(&client, node, lane, timeout, request).await,
+                    )
+                });
+            }
+            AskBody::TopicNames(ids) => self.wait_for(id, "Metadata", None, async move {
                 Answer::TopicNames(request::topic_names(&client, timeout, &ids).await)
             }),
         }
@@ -271,8 +286,9 @@ impl Driver {
         if let Some(wrong) = instead_of {
             client.forget_coordinator(&key, wrong);
         }
-        self.waiting
-            .add(id, async move { Answer::Coordinator(client.coordinator(&key, now() + patience).await) });
+        self.wait_for(id, "FindCoordinator", None, async move {
+            Answer::Coordinator(client.coordinator(&key, now() + patience).await)
+        });
     }
 
     fn send(&mut self, MemberRequest { id, node, body }: MemberRequest) {
@@ -281,19 +297,19 @@ impl Driver {
         let (rebalances, heartbeats) = (self.lanes.rebalances.purpose(), self.lanes.heartbeats.purpose());
         match body {
             RequestBody::FindCoordinator { instead_of } => self.find_coordinator(id, instead_of),
-            RequestBody::Join(request) => self.waiting.add(id, async move {
+            RequestBody::Join(request) => self.wait_for(id, "JoinGroup", Some(node), async move {
                 Answer::Join(send(&client, node, rebalances, timeout, held, |_| request).await)
             }),
-            RequestBody::Sync(request) => self.waiting.add(id, async move {
+            RequestBody::Sync(request) => self.wait_for(id, "SyncGroup", Some(node), async move {
                 Answer::Sync(send(&client, node, rebalances, timeout, held, |_| request).await)
             }),
             RequestBody::Heartbeat(request) => {
                 let timeout = self.config.heartbeat_request_timeout();
-                self.waiting.add(id, async move {
+                self.wait_for(id, "Heartbeat", Some(node), async move {
                     Answer::Heartbeat(send(&client, node, heartbeats, timeout, timeout, |_| request).await)
                 });
             }
-            RequestBody::Leave(request) => self.waiting.add(id, async move {
+            RequestBody::Leave(request) => self.wait_for(id, "LeaveGroup", Some(node), async move {
                 let request = |version| request.to_message(version);
                 Answer::Leave(send(&client, node, heartbeats, timeout, timeout, request).await)
             }),
@@ -324,8 +340,8 @@ impl Driver {
                 }
             }
             Answer::AllTopics(answer) => self.handle_all_topics(now, answer),
-            Answer::Assignment(Ok(Assigned { assignments, counts })) => {
-                self.led.counts = counts;
+            Answer::Assignment(Ok(Assigned { assignments, layout })) => {
+                self.led.layout = layout;
                 self.member.handle_assignment(id, Ok(assignments));
             }
             Answer::Assignment(Err(error)) => self.member.handle_assignment(id, Err(error)),
@@ -344,7 +360,7 @@ impl Driver {
             }
             Err(error) => {
                 self.watch.handle_failure(now, fastrand::f64());
-                member.handle_topics_unknown(&error);
+                member.handle_topics_unknown(&error, self.watch.is_known());
             }
         }
     }
@@ -356,28 +372,33 @@ impl Driver {
         let AssignmentTask { id, assignor, members, topics } = task;
         let (client, mut updates) = (self.client.clone(), self.client.cluster_updates());
         let patience = self.config.request_timeout.min(self.config.max_poll_interval / 2);
-        let size = members.len();
+        let (size, racks) = (members.len(), self.config.client_rack.is_some());
         self.waiting.add(id, async move {
             let answered = updates.wait_for(|cluster| leader::all_answered(cluster, &topics));
             // Topics without an answer by then are left out, and cause another rebalance when they turn up.
             drop(tokio::time::timeout(patience, answered).await);
             let cluster = client.cluster();
-            let counts = leader::partition_counts(&cluster, &topics, &PartitionCounts::new());
+            let layout = leader::layout(&cluster, &topics, racks, &Layout::new());
             let known = leader::group_topics(&cluster, &topics);
-            let partitions: usize = counts.values().sum();
-            let run = move || assignor.assign(&known, &members);
+            let partitions: usize = layout.values().map(Vec::len).sum();
+            let run = move || {
+                let assignments = assignor.assign(&known, &members);
+                leader::check_cooperative(&*assignor, &members, &assignments).map(|()| assignments)
+            };
             let assigned = if size.saturating_mul(partitions) <= QUICK {
                 catch_unwind(AssertUnwindSafe(run)).ok()
             } else {
                 tokio::task::spawn_blocking(run).await.ok()
             };
-            Answer::Assignment(assigned.map(|assignments| Assigned { assignments, counts }).ok_or_else(
-                || Error::new(ErrorKind::InvalidState, "the assignor of the group's leader panicked"),
-            ))
+            let panicked =
+                || Err(Error::new(ErrorKind::InvalidState, "the assignor of the group's leader panicked"));
+            let assigned = assigned.unwrap_or_else(panicked);
+            Answer::Assignment(assigned.map(|assignments| Assigned { assignments, layout }))
         });
     }
 
-    /// The leader has the group rebalance when one of its topics has got, or lost, partitions.
+    /// The leader has the group rebalance when one of its topics has got, or lost, partitions, or, if it has a rack, when
+    /// replicas have moved to other racks. (KIP-881)
     fn check_partitions(&mut self) {
         let Some(topics) = self.member.stable_topics() else { return };
         let cluster = self.client.cluster();
@@ -388,14 +409,10 @@ impl Driver {
         self.led.seen = seen;
         let topics = topics.to_vec();
         self.led.follow(&topics);
-        let counts = leader::partition_counts(&cluster, &topics, &self.led.counts);
-        // A static leader that came back without assigning starts from what it sees.
-        let comparable = self.led.counts.keys().eq(counts.keys());
-        let last = std::mem::replace(&mut self.led.counts, counts);
-        if comparable && last != self.led.counts {
-            let changed = |(name, count): &(&String, &usize)| last.get(*name) != Some(count);
-            let first = self.led.counts.iter().find(changed).map_or("", |(name, _)| name.as_str());
-            let reason = format!("the number of partitions of topic {first} changed");
+        let racks = self.config.client_rack.is_some();
+        let layout = leader::layout(&cluster, &topics, racks, &self.led.layout);
+        let last = std::mem::replace(&mut self.led.layout, layout);
+        if let Some(reason) = leader::reason_to_rebalance(&last, &self.led.layout) {
             self.member.request_rejoin(&reason);
         }
     }

@@ -1,11 +1,14 @@
 //! The leader's work between JoinGroup and SyncGroup, apart from the assignor itself: pure.
 //!
-//! Guarantee: a member whose subscription is unreadable gets nothing, and does not keep the others from getting theirs.
+//! Guarantees: a member whose subscription is unreadable gets nothing, and does not keep the others from getting theirs; a
+//! cooperative assignment gives nothing to a member that another one still has.
+//!
+//! Sources: KIP-429 (cooperative), KIP-881 (racks).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ottla_client::{Cluster, Topic, TopicPartition};
+use ottla_client::{Cluster, Error, ErrorKind, Partition, Topic, TopicPartition};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::consumer_protocol::{
     self, ConsumerProtocolAssignment, ConsumerProtocolSubscription, NEWEST_VERSION, decode_subscription,
@@ -15,10 +18,13 @@ use ottla_protocol::messages::join_group::JoinGroupResponseMember;
 use ottla_protocol::messages::sync_group::SyncGroupRequestAssignment;
 use ottla_protocol::wire::EncodeError;
 
-use crate::assignor::{Assignments, GroupMember, GroupTopics};
+use crate::assignor::{
+    Assignments, Assignor, CooperativeStickyAssignor, GroupMember, GroupTopics, RebalanceProtocol,
+};
 
-/// How many partitions each of the group's topics had when the assignment was made; 0 for one that did not exist.
-pub(super) type PartitionCounts = BTreeMap<String, usize>;
+/// What an assignment rests on: of each of the group's topics its partitions, none for one that did not exist; of each
+/// partition the racks of its replicas, if the leader looks at them.
+pub(super) type Layout = BTreeMap<String, Vec<BTreeSet<String>>>;
 
 /// Everybody in the generation, as their subscriptions describe them.
 pub(super) fn members(joined: &[JoinGroupResponseMember]) -> Vec<GroupMember> {
@@ -63,19 +69,84 @@ pub(super) fn all_answered(cluster: &Cluster, topics: &[String]) -> bool {
     topics.iter().all(|name| cluster.topic(name).is_some() || cluster.topic_error(name).is_some())
 }
 
-/// The number of partitions of each topic. One that metadata has no word of, or trouble with, keeps its `last` number:
-/// only a topic that surely does not exist has none.
-pub(super) fn partition_counts(
-    cluster: &Cluster,
-    topics: &[String],
-    last: &PartitionCounts,
-) -> PartitionCounts {
-    let count = |name: &String| match (cluster.topic(name), cluster.topic_error(name)) {
-        (Some(topic), _) => topic.partitions.len(),
-        (None, Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID)) => 0,
-        (None, _) => last.get(name).copied().unwrap_or(0),
+/// The partitions of each topic, and `with_racks` where they are. A topic that metadata has no word of, or trouble with,
+/// stays as it was in the `last` layout: only one that surely does not exist has no partitions. A broker that is away is
+/// where it was.
+pub(super) fn layout(cluster: &Cluster, topics: &[String], with_racks: bool, last: &Layout) -> Layout {
+    let partitions = |name: &String| match (cluster.topic(name), cluster.topic_error(name)) {
+        (Some(topic), _) => {
+            let last = last.get(name).map(Vec::as_slice).unwrap_or_default();
+            let racks = |(at, partition): (usize, &Partition)| match last.get(at) {
+                _ if !with_racks => BTreeSet::new(),
+                Some(last) if partition.replicas.iter().any(|node| cluster.node(*node).is_none()) => {
+                    last.clone()
+                }
+                _ => racks_of(cluster, partition).collect(),
+            };
+            topic.partitions.iter().enumerate().map(racks).collect()
+        }
+        (None, Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID)) => Vec::new(),
+        (None, _) => last.get(name).cloned().unwrap_or_default(),
     };
-    topics.iter().map(|name| (name.clone(), count(name))).collect()
+    topics.iter().map(|name| (name.clone(), partitions(name))).collect()
+}
+
+/// Why the group needs another assignment than the one for the `last` layout; none if that was of other topics: a static
+/// leader that came back without assigning starts from what it sees.
+pub(super) fn reason_to_rebalance(last: &Layout, now: &Layout) -> Option<String> {
+    if !last.keys().eq(now.keys()) {
+        return None;
+    }
+    let changed = last.iter().zip(now.values()).find(|((_, last), now)| last != now);
+    changed.map(|((name, last), now)| match last.len() == now.len() {
+        true => format!("replicas of topic {name} moved to other racks"),
+        false => format!("the number of partitions of topic {name} changed"),
+    })
+}
+
+/// Refuses an assignment of an application's own cooperative assignor that gives away what another member still has: that
+/// one reads it until it has learnt of the assignment, and commits as a member of the new generation.
+///
+/// # Errors
+/// Kind `InvalidState`.
+pub(super) fn check_cooperative(
+    assignor: &dyn Assignor,
+    members: &[GroupMember],
+    assignments: &Assignments,
+) -> Result<(), Error> {
+    let is_cooperative = assignor.protocol() == RebalanceProtocol::Cooperative;
+    if !is_cooperative || assignor.name() == CooperativeStickyAssignor.name() {
+        return Ok(());
+    }
+    // A member that missed rebalances still lists what it had before them.
+    let mut owners: BTreeMap<&TopicPartition, (i32, Vec<&str>)> = BTreeMap::new();
+    for member in members {
+        for partition in &member.owned_partitions {
+            let (newest, owners) = owners.entry(partition).or_insert((member.generation_id, Vec::new()));
+            if member.generation_id > *newest {
+                *newest = member.generation_id;
+                owners.clear();
+            }
+            if member.generation_id == *newest {
+                owners.push(&member.member_id);
+            }
+        }
+    }
+    for (member, partitions) in assignments {
+        for partition in partitions {
+            let Some((_, owners)) = owners.get(partition) else { continue };
+            if !owners.contains(&member.as_str()) {
+                let message = format!(
+                    "assignor `{}` is cooperative, but gives {partition} to {member} while {} still has it; it has to \
+                     leave the partition out until the next rebalance",
+                    assignor.name(),
+                    owners.join(" and ")
+                );
+                return Err(Error::new(ErrorKind::InvalidState, message));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Everybody's share, as SyncGroup takes it.
@@ -94,8 +165,12 @@ pub(super) fn encode(assignments: &Assignments) -> Result<Vec<SyncGroupRequestAs
 }
 
 fn racks(cluster: &Cluster, topic: &Topic) -> Vec<Vec<String>> {
-    let rack = |node: &i32| cluster.node(*node)?.rack.as_deref().map(str::to_owned);
-    topic.partitions.iter().map(|partition| partition.replicas.iter().filter_map(rack).collect()).collect()
+    topic.partitions.iter().map(|partition| racks_of(cluster, partition).collect()).collect()
+}
+
+fn racks_of(cluster: &Cluster, partition: &Partition) -> impl Iterator<Item = String> {
+    let rack = move |node: &i32| cluster.node(*node)?.rack.as_deref().map(str::to_owned);
+    partition.replicas.iter().filter_map(rack)
 }
 
 fn single(topics: Vec<consumer_protocol::TopicPartition>) -> Vec<TopicPartition> {
@@ -106,4 +181,83 @@ fn single(topics: Vec<consumer_protocol::TopicPartition>) -> Vec<TopicPartition>
         partitions.extend(of_topic.map(|partition| TopicPartition::new(Arc::clone(&name), partition)));
     }
     partitions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Claims its partitions under a name of its own.
+    #[derive(Debug)]
+    struct Named(&'static str, RebalanceProtocol);
+
+    impl Assignor for Named {
+        fn name(&self) -> &str {
+            self.0
+        }
+
+        fn protocol(&self) -> RebalanceProtocol {
+            self.1
+        }
+
+        fn assign(&self, _: &GroupTopics, _: &[GroupMember]) -> Assignments {
+            Assignments::new()
+        }
+    }
+
+    fn partitions(indexes: &[i32]) -> Vec<TopicPartition> {
+        indexes.iter().map(|index| TopicPartition::new("t", *index)).collect()
+    }
+
+    fn member(member_id: &str, generation_id: i32, owned: &[i32]) -> GroupMember {
+        let mut member = GroupMember::new(member_id, ["t"]);
+        (member.generation_id, member.owned_partitions) = (generation_id, partitions(owned));
+        member
+    }
+
+    fn assignments(shares: &[(&str, &[i32])]) -> Assignments {
+        shares.iter().map(|(member, share)| ((*member).to_owned(), partitions(share))).collect()
+    }
+
+    #[test]
+    fn a_cooperative_assignment_gives_nothing_that_another_member_still_has() {
+        let own = Named("own", RebalanceProtocol::Cooperative);
+        let members = [member("a", 4, &[0, 1]), member("b", 4, &[2]), member("c", 3, &[1])];
+        let check = |shares: &[(&str, &[i32])]| check_cooperative(&own, &members, &assignments(shares));
+        check(&[("a", &[0]), ("b", &[2, 3]), ("c", &[])]).unwrap();
+        check(&[("a", &[0, 1, 3]), ("b", &[2]), ("c", &[])]).unwrap();
+        let error = check(&[("a", &[0]), ("b", &[1, 2]), ("c", &[])]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidState);
+        assert!(
+            error.to_string().contains("`own` is cooperative, but gives t-1 to b while a still has it"),
+            "{error}"
+        );
+        check(&[("a", &[0]), ("b", &[2]), ("c", &[1])]).expect_err("an older claim is none");
+    }
+
+    #[test]
+    fn eager_assignors_and_the_one_that_keeps_the_rule_are_not_checked() {
+        let members = [member("a", 4, &[0]), member("b", 4, &[])];
+        let swap = assignments(&[("a", &[]), ("b", &[0])]);
+        check_cooperative(&Named("own", RebalanceProtocol::Eager), &members, &swap).unwrap();
+        check_cooperative(&CooperativeStickyAssignor, &members, &swap).unwrap();
+    }
+
+    #[test]
+    fn a_layout_that_changed_says_what_did() {
+        let layout = |racks: &[&str]| {
+            let partition = |rack: &&str| BTreeSet::from([(*rack).to_owned()]);
+            Layout::from([("t".to_owned(), racks.iter().map(partition).collect())])
+        };
+        let reason = |last: &Layout, now: &Layout| reason_to_rebalance(last, now);
+        let last = layout(&["x", "y"]);
+        assert_eq!(reason(&last, &last), None);
+        assert_eq!(
+            reason(&last, &layout(&["x", "z"])).as_deref(),
+            Some("replicas of topic t moved to other racks")
+        );
+        let grown = reason(&last, &layout(&["x", "y", "z"]));
+        assert_eq!(grown.as_deref(), Some("the number of partitions of topic t changed"));
+        assert_eq!(reason(&Layout::new(), &last), None, "the leader is new");
+    }
 }

@@ -20,7 +20,7 @@ use ottla_protocol::messages::sync_group::SyncGroupResponse;
 use ottla_protocol::uuid::Uuid;
 
 use super::driver::now;
-use super::leader::PartitionCounts;
+use super::leader::Layout;
 use crate::assignor::Assignments;
 
 /// What came of a request.
@@ -39,11 +39,11 @@ pub(super) enum Answer {
     Assignment(Result<Assigned, Error>),
 }
 
-/// What the assignor decided, and on which numbers of partitions.
+/// What the assignor decided, and on which partitions.
 #[derive(Debug)]
 pub(super) struct Assigned {
     pub(super) assignments: Assignments,
-    pub(super) counts: PartitionCounts,
+    pub(super) layout: Layout,
 }
 
 /// The requests that are on their way. There is one for each of the machine's lanes, and for a while those that it has

@@ -32,7 +32,10 @@ use ottla_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use tokio::time::Instant as Clock;
 
 use super::{Group, GroupConfig, GroupEvent, Interest};
-use crate::assignor::{CooperativeStickyAssignor, RangeAssignor};
+use crate::assignor::{
+    Assignments, Assignor, CooperativeStickyAssignor, GroupMember, GroupTopics, RangeAssignor,
+    RebalanceProtocol,
+};
 use crate::commit::{Committer, OffsetAndMetadata};
 use crate::{Consumer, ConsumerOptions, GroupProtocol, RebalanceCallbacks};
 
@@ -44,7 +47,12 @@ struct Broker {
     partitions: usize,
     /// Whether each node refuses what it does not coordinate.
     join_takes: Duration,
+    commit_takes: Duration,
     heartbeat: ErrorCode,
+    /// So many heartbeats are not answered.
+    silent_heartbeats: usize,
+    /// Of every partition. Node 1 is in rack `r1`, node 2 in `r2`.
+    replicas: Vec<NodeId>,
     /// Answers to the next commits; then all is well.
     commits: Vec<ErrorCode>,
     /// What came: the API, and who for whom.
@@ -58,7 +66,10 @@ impl Broker {
             generation: 0,
             partitions: 2,
             join_takes: Duration::ZERO,
+            commit_takes: Duration::ZERO,
             heartbeat: ErrorCode::NONE,
+            silent_heartbeats: 0,
+            replicas: vec![1],
             commits: Vec::new(),
             log: Vec::new(),
         }))
@@ -68,6 +79,9 @@ impl Broker {
         if request.decode::<MetadataRequest>().is_some() {
             let leaders = vec![1; self.partitions];
             let mut response = metadata(&[1, 2], &[("a", &leaders)]);
+            response.brokers.iter_mut().for_each(|broker| broker.rack = Some(format!("r{}", broker.node_id)));
+            let partitions = response.topics.iter_mut().flat_map(|topic| &mut topic.partitions);
+            partitions.for_each(|partition| partition.replica_nodes = self.replicas[..].into());
             if self.partitions == 0 {
                 response.topics = vec![topic_error("a", ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)];
             }
@@ -104,6 +118,10 @@ impl Broker {
         }
         if let Some(heartbeat) = request.decode::<HeartbeatRequest>() {
             self.note(request, &format!("{} {}", heartbeat.member_id, heartbeat.generation_id));
+            if self.silent_heartbeats > 0 {
+                self.silent_heartbeats -= 1;
+                return Answer::Nothing;
+            }
             let error_code = if elsewhere { ErrorCode::NOT_COORDINATOR } else { self.heartbeat };
             return request
                 .reply::<HeartbeatRequest>(&HeartbeatResponse { error_code, ..Default::default() });
@@ -115,10 +133,9 @@ impl Broker {
         if let Some(commit) = request.decode::<OffsetCommitRequest>() {
             self.note(request, &format!("{} {}", commit.member_id, commit.generation_id_or_member_epoch));
             let code = if self.commits.is_empty() { ErrorCode::NONE } else { self.commits.remove(0) };
-            return request.reply::<OffsetCommitRequest>(&committed(
-                &commit,
-                if elsewhere { ErrorCode::NOT_COORDINATOR } else { code },
-            ));
+            let code = if elsewhere { ErrorCode::NOT_COORDINATOR } else { code };
+            let answer = request.reply::<OffsetCommitRequest>(&committed(&commit, code));
+            return answer.after(self.commit_takes);
         }
         Answer::Default
     }
@@ -328,6 +345,43 @@ async fn a_joingroup_may_take_longer_than_a_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_coordinator_that_moves_while_it_holds_a_joingroup_is_followed_at_once() {
+    let broker = Broker::start();
+    broker.lock().unwrap().join_takes = Duration::from_secs(200);
+    let mut group = start(&client(&broker), config());
+    pause(10).await;
+    {
+        let mut broker = broker.lock().unwrap();
+        (broker.coordinator, broker.join_takes) = (2, Duration::ZERO);
+    }
+    let moved = now();
+    assert_eq!(assigned(&mut group).await.1, partitions(0..2));
+    assert!(now() - moved < Duration::from_secs(5), "{:?}", now() - moved);
+    let joins = take_log(&broker).into_iter().filter(|(api, _)| *api == ApiKey::JOIN_GROUP);
+    let ids: Vec<_> = joins.map(|(_, id)| id).collect();
+    assert_eq!(ids, ["", "m0", "m0"]);
+    let before = group.membership();
+    pause(250).await;
+    assert!(group.try_event().is_none());
+    assert_eq!(group.membership(), before, "the late answer changes nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_that_is_lost_is_followed_by_another_within_a_short_session() {
+    let broker = Broker::start();
+    let session_timeout = Duration::from_secs(10);
+    let mut group = start(&client(&broker), GroupConfig { session_timeout, ..config() });
+    assigned(&mut group).await;
+    let before = group.membership();
+    broker.lock().unwrap().silent_heartbeats = 1;
+    tokio::time::sleep(Duration::from_millis(9_800)).await;
+    assert_eq!(count(&broker, ApiKey::HEARTBEAT), 2);
+    pause(30).await;
+    assert_eq!(group.membership(), before);
+    assert!(group.try_event().is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_coordinator_that_moves_is_followed_without_a_rebalance() {
     let broker = Broker::start();
     let mut group = start(&client(&broker), config());
@@ -355,6 +409,69 @@ async fn the_leader_rebalances_when_a_topic_gets_partitions() {
     assert_eq!(assigned(&mut group).await, (partitions(2..3), partitions(0..3)));
     pause(200).await;
     assert!(group.try_event().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_with_a_rack_rebalances_when_replicas_move_to_other_racks() {
+    for (rack, joins) in [(Some("r1".to_owned()), 3), (None, 2)] {
+        let broker = Broker::start();
+        let mut group = start(&client(&broker), GroupConfig { client_rack: rack, ..config() });
+        assigned(&mut group).await;
+        pause(200).await;
+        assert_eq!(count(&broker, ApiKey::JOIN_GROUP), 2);
+        broker.lock().unwrap().replicas = vec![2];
+        for _ in 0..200 {
+            if let Some(event) = group.try_event() {
+                group.acknowledge(event.id());
+            }
+            pause(1).await;
+        }
+        assert_eq!(count(&broker, ApiKey::JOIN_GROUP), joins);
+    }
+}
+
+/// Cooperative by name, but hands everything from one member to the other.
+#[derive(Debug)]
+struct Swapping;
+
+impl Assignor for Swapping {
+    fn name(&self) -> &str {
+        "swapping"
+    }
+
+    fn protocol(&self) -> RebalanceProtocol {
+        RebalanceProtocol::Cooperative
+    }
+
+    fn assign(&self, _: &GroupTopics, members: &[GroupMember]) -> Assignments {
+        let empty = members.iter().map(|member| (member.member_id.clone(), Vec::new()));
+        let first = (members[0].member_id.clone(), partitions(0..2));
+        let other = ("another".to_owned(), partitions(0..2));
+        let had = !members[0].owned_partitions.is_empty();
+        empty.chain([if had { other } else { first }]).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_assignment_that_gives_away_what_a_member_still_has_fails_the_leader() {
+    let broker = Broker::start();
+    let mut group = start(&client(&broker), GroupConfig { assignors: vec![Arc::new(Swapping)], ..config() });
+    assert_eq!(assigned(&mut group).await.1, partitions(0..2));
+    broker.lock().unwrap().heartbeat = ErrorCode::REBALANCE_IN_PROGRESS;
+    match group.event().await {
+        GroupEvent::Lost { id, .. } => group.acknowledge(id),
+        other => panic!("{other:?}"),
+    }
+    match group.event().await {
+        GroupEvent::Failed { error, lasting: true, .. } => {
+            assert_eq!(error.kind(), ErrorKind::InvalidState);
+            let text = error.to_string();
+            assert!(text.contains("`swapping`") && text.contains("gives a-0 to another while m0"), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+    pause(1).await;
+    assert_eq!(count(&broker, ApiKey::LEAVE_GROUP), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -475,9 +592,51 @@ async fn a_commit_for_a_topic_that_is_gone_ends_when_metadata_says_so_too() {
     assert!(now() - started < Duration::from_secs(5), "{error} after {:?}", now() - started);
 }
 
+#[tokio::test(start_paused = true)]
+async fn closing_waits_for_commits_that_wait_for_their_turn_or_another_try() {
+    let broker = Broker::start();
+    let options = ConsumerOptions::new().group_id("g").enable_auto_commit(false);
+    let mut consumer = consumer_with(&broker, options, RebalanceCallbacks::new()).await;
+    consumer.position(&partitions(0..1)[0]).await.unwrap();
+    broker.lock().unwrap().commit_takes = Duration::from_millis(200);
+    broker.lock().unwrap().commits = vec![ErrorCode::COORDINATOR_LOAD_IN_PROGRESS];
+    let first = consumer.commit_in_background().unwrap();
+    let second = consumer.commit_in_background().unwrap();
+    take_log(&broker);
+    consumer.close(Duration::from_secs(10)).await.unwrap();
+    first.await.unwrap();
+    second.await.unwrap();
+    let log: Vec<_> = take_log(&broker).into_iter().map(|(api, _)| api).collect();
+    let commit = ApiKey::OFFSET_COMMIT;
+    assert_eq!(log, [commit, commit, commit, ApiKey::LEAVE_GROUP]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_waits_for_commits_no_longer_than_it_may() {
+    let broker = Broker::start();
+    let options = ConsumerOptions::new().group_id("g").enable_auto_commit(false);
+    let mut consumer = consumer_with(&broker, options, RebalanceCallbacks::new()).await;
+    consumer.position(&partitions(0..1)[0]).await.unwrap();
+    broker.lock().unwrap().commit_takes = Duration::from_secs(20);
+    let commit = consumer.commit_in_background().unwrap();
+    let started = now();
+    let error = consumer.close(Duration::from_secs(2)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert!(now() - started <= Duration::from_millis(2_200), "{:?}", now() - started);
+    drop(commit);
+}
+
 /// A consumer that has all partitions.
 async fn consumer(broker: &Arc<Mutex<Broker>>, listener: RebalanceCallbacks) -> Consumer {
-    let mut consumer = Consumer::new(client(broker), ConsumerOptions::new().group_id("g")).unwrap();
+    consumer_with(broker, ConsumerOptions::new().group_id("g"), listener).await
+}
+
+async fn consumer_with(
+    broker: &Arc<Mutex<Broker>>,
+    options: ConsumerOptions,
+    listener: RebalanceCallbacks,
+) -> Consumer {
+    let mut consumer = Consumer::new(client(broker), options).unwrap();
     consumer.subscribe_with(["a"], listener).unwrap();
     while consumer.assignment().is_empty() {
         consumer.poll(Duration::from_millis(10)).await.unwrap();

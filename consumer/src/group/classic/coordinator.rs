@@ -1,4 +1,4 @@
-//! Where the coordinator is, and looking for it.
+//! Where the coordinator is, and what a move of it means for the rebalance under way.
 
 use std::time::Instant;
 
@@ -6,34 +6,31 @@ use ottla_client::{Error, NodeId};
 
 use super::state::State;
 use super::{ClassicMember, RequestBody};
+use crate::group::coordinator::LookedUp;
 
 impl ClassicMember {
     /// The look-up that the driver asked for is over.
     pub(crate) fn handle_coordinator(&mut self, now: Instant, id: u64, found: Result<NodeId, Error>) {
-        if self.in_flight.find != Some(id) {
-            return;
-        }
-        self.in_flight.find = None;
-        match found {
-            Ok(node) => {
-                self.coordinator.found(node);
-                self.rejoin_elsewhere(node);
+        match self.coordinator.handle(id, found) {
+            None => {}
+            Some(LookedUp::Found(node)) => self.rejoin_elsewhere(node),
+            Some(LookedUp::Missed) => self.lose_coordinator(now),
+            Some(LookedUp::Refused(error)) => {
+                if self.state.is_active() {
+                    self.handle_unanswered(now, &error);
+                } else {
+                    tracing::warn!(group = %self.config.group_id, %error, "the coordinator cannot be told of the leaving");
+                }
+                // Nobody is there to be told.
+                self.departures.clear();
+                self.finish_leaving();
             }
-            Err(error) => {
-                self.handle_unanswered(now, &error);
-            }
         }
-    }
-
-    /// The coordinator answered something else than that it isn't it.
-    pub(super) fn confirm_coordinator(&mut self) {
-        self.coordinator.confirm();
     }
 
     /// The coordinator is not where it was, or does not answer: looks for it, after a pause. Membership stays.
     pub(super) fn lose_coordinator(&mut self, now: Instant) {
-        let wait = self.config.backoff().next(self.coordinator.failures(), self.random.f64());
-        self.coordinator.lose(now + wait);
+        self.coordinator.lose(now);
         // The next one learns of the member at once. What the last one still answers is of no use.
         self.in_flight.heartbeat = None;
         self.heartbeats.due(now);
@@ -45,24 +42,32 @@ impl ClassicMember {
 
     /// The look-up to send, if it is time.
     pub(super) fn find_coordinator(&mut self, now: Instant) -> Option<(u64, RequestBody)> {
-        if !self.coordinator.may_be_sought(now) || !self.wants_coordinator() || self.in_flight.find.is_some()
-        {
+        if !self.wants_coordinator() {
             return None;
         }
-        let id = self.in_flight.next_id();
-        self.in_flight.find = Some(id);
-        Some((id, RequestBody::FindCoordinator { instead_of: self.coordinator.wrong() }))
+        let in_flight = &mut self.in_flight;
+        let (id, instead_of) = self.coordinator.seek(now, || in_flight.next_id())?;
+        Some((id, RequestBody::FindCoordinator { instead_of }))
     }
 
-    /// A generation that is not complete yet doesn't move with the coordinator: the new one knows the member, but only the
-    /// last complete generation. Syncing with it would cost the member its partitions, joining doesn't.
+    /// A rebalance doesn't move with the coordinator: the new one knows the member, but only the last complete generation.
+    /// Waiting for the old one would keep the member out of the new one's rebalance, and syncing with the new one would cost
+    /// the member its partitions; joining there does neither. A place in the old one's rebalance is nothing to leave behind.
     fn rejoin_elsewhere(&mut self, node: NodeId) {
-        if let State::Assigning { .. } | State::Syncing { .. } = self.state
-            && self.in_flight.joined_at != Some(node)
-        {
-            self.in_flight.join = None;
-            self.state = State::unjoined("the coordinator moved during the rebalance");
-            self.advance();
+        if self.in_flight.joined_at == Some(node) {
+            return;
+        }
+        self.in_flight.join = None;
+        match &mut self.state {
+            State::Joining { .. } | State::Assigning { .. } | State::Syncing { .. } => {
+                self.state = State::unjoined("the coordinator moved during the rebalance");
+                self.advance();
+            }
+            State::Leaving { learns_id } => {
+                *learns_id = false;
+                self.finish_leaving();
+            }
+            _ => {}
         }
     }
 }

@@ -37,6 +37,12 @@ impl Heartbeats {
         self.next = now;
     }
 
+    /// The next one is an interval away, and the coordinator's silence is measured from now on.
+    pub(super) fn begin(&mut self, now: Instant, config: &GroupConfig) {
+        self.answered(now, config);
+        self.next = now + config.heartbeat_interval;
+    }
+
     /// The coordinator has heard of the member.
     pub(super) fn answered(&mut self, now: Instant, config: &GroupConfig) {
         self.session_end = now + config.session_timeout;
@@ -55,14 +61,22 @@ impl ClassicMember {
         let Some(sent) = self.in_flight.heartbeat.filter(|sent| sent.id == id) else { return };
         self.in_flight.heartbeat = None;
         match answer {
+            Ok(response) if sent.probes => self.handle_probed(now, response.error_code),
             // It was about the rebalance that has been completed since.
             Ok(response) if response.error_code == ErrorCode::REBALANCE_IN_PROGRESS && !sent.stable => {
                 self.handle_alive(now);
             }
             Ok(response) => self.handle_refusal(now, response.error_code, "a heartbeat"),
-            Err(error) => {
-                self.handle_unanswered(now, &error);
-            }
+            Err(error) => self.handle_unanswered(now, &error),
+        }
+    }
+
+    /// The answer to a heartbeat that asked whether anybody is there. What it says of the membership, JoinGroup's answer
+    /// says better.
+    fn handle_probed(&mut self, now: Instant, code: ErrorCode) {
+        match code {
+            ErrorCode::NOT_COORDINATOR | ErrorCode::COORDINATOR_NOT_AVAILABLE => self.lose_coordinator(now),
+            _ => self.handle_alive(now),
         }
     }
 
@@ -82,7 +96,7 @@ impl ClassicMember {
             }
             ErrorCode::ILLEGAL_GENERATION | ErrorCode::UNKNOWN_MEMBER_ID => {
                 tracing::warn!(group = %self.config.group_id, member = %self.identity.member_id, %code, "lost the membership");
-                self.confirm_coordinator();
+                self.coordinator.confirm();
                 self.lose(code == ErrorCode::ILLEGAL_GENERATION);
                 self.state =
                     State::unjoined(&format!("{to} was refused: {}", code.name().unwrap_or_default()));
@@ -102,18 +116,31 @@ impl ClassicMember {
 
     /// The coordinator has counted a heartbeat.
     fn handle_alive(&mut self, now: Instant) {
-        self.confirm_coordinator();
+        self.coordinator.confirm();
         self.heartbeats.answered(now, &self.config);
     }
 
-    /// Whether the member belongs to a generation that heartbeats keep it in. While a JoinGroup is on its way the
-    /// coordinator does not expect any.
+    /// Whether the member belongs to a generation that heartbeats keep it in, or waits for the answer to a JoinGroup.
     pub(super) fn is_heartbeating(&self) -> bool {
         match self.state {
-            State::Assigning { .. } | State::Syncing { .. } | State::Stable { .. } => true,
-            State::Unjoined { .. } => self.identity.generation_id >= 0 && !self.handover.is_settled(),
+            State::Joining { .. }
+            | State::Assigning { .. }
+            | State::Syncing { .. }
+            | State::Stable { .. } => true,
+            State::Unjoined { .. } => {
+                self.in_flight.join.is_some()
+                    || self.identity.generation_id >= 0 && !self.handover.is_settled()
+            }
             _ => false,
         }
+    }
+
+    /// Whether a heartbeat can only find out that the coordinator is there and still is it.
+    ///
+    /// While JoinGroup is held it does not count for the session. The coordinator refuses it to whoever has no id or
+    /// generation yet, before it does anything, but that is an answer too.
+    fn is_probing(&self) -> bool {
+        matches!(self.state, State::Joining { .. }) || self.identity.generation_id < 0
     }
 
     /// A coordinator that has not answered for a whole session is looked for anew.
@@ -131,8 +158,8 @@ impl ClassicMember {
             return None;
         }
         let id = self.in_flight.next_id();
-        self.in_flight.heartbeat =
-            Some(SentHeartbeat { id, stable: matches!(self.state, State::Stable { .. }) });
+        let stable = matches!(self.state, State::Stable { .. });
+        self.in_flight.heartbeat = Some(SentHeartbeat { id, stable, probes: self.is_probing() });
         self.heartbeats.next = now + self.config.heartbeat_interval;
         let request = HeartbeatRequest {
             group_id: self.config.group_id.to_string(),

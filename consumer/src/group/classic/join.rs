@@ -39,6 +39,7 @@ impl ClassicMember {
         self.in_flight.join = Some(id);
         self.in_flight.joined_at = Some(node);
         self.in_flight.heartbeat = None;
+        self.heartbeats.begin(now, &self.config);
         self.joined_topics.clone_from(&self.topics);
         self.led_topics = None;
         self.state = State::Joining { request: id };
@@ -96,7 +97,7 @@ impl ClassicMember {
                 self.advance();
             }
             ErrorCode::UNKNOWN_MEMBER_ID => {
-                self.confirm_coordinator();
+                self.coordinator.confirm();
                 // The first time; after that a coordinator that refuses the ids it gave would make a loop.
                 let at_once = !self.identity.member_id.is_empty() && self.failures == 0;
                 self.lose(false);
@@ -121,7 +122,8 @@ impl ClassicMember {
             // A full group, and whatever newer brokers think of, may pass, but the application should know.
             code => {
                 let doing = format!("cannot join group `{}`", self.config.group_id);
-                self.fail(Error::from_code(code, doing), false);
+                let is_full = code == ErrorCode::GROUP_MAX_SIZE_REACHED;
+                self.fail(Error::from_code(code, doing).with_retriable(is_full), false);
             }
         }
     }
@@ -132,6 +134,10 @@ impl ClassicMember {
                 format!("the coordinator of group `{}` answered JoinGroup with {what}", self.config.group_id);
             Error::new(ErrorKind::Protocol, message)
         };
+        if !response.member_id.is_empty() {
+            // Whatever comes of the answer, this is who may have to leave.
+            self.identity.member_id.clone_from(&response.member_id);
+        }
         let name = response.protocol_name.unwrap_or_default();
         let Some(assignor) = self.config.assignors.iter().find(|assignor| assignor.name() == name) else {
             let error = strange(format!("assignor `{name}`, which was not on offer"));
@@ -148,13 +154,11 @@ impl ClassicMember {
         }
 
         let assignor = Arc::clone(assignor);
-        self.confirm_coordinator();
+        self.coordinator.confirm();
         self.failures = 0;
-        self.heartbeats.answered(now, &self.config);
-        self.heartbeats.due(now + self.config.heartbeat_interval);
+        self.heartbeats.begin(now, &self.config);
         self.identity.owed.take_if(|(generation_id, _)| *generation_id != response.generation_id);
         let leads = response.leader == response.member_id;
-        self.identity.member_id = response.member_id;
         self.identity.generation_id = response.generation_id;
         self.identity.protocol = name;
         let members = leader::members(&response.members);
@@ -175,6 +179,10 @@ impl ClassicMember {
             && (response.error_code.is_ok() || response.error_code == ErrorCode::MEMBER_ID_REQUIRED)
             && !response.member_id.is_empty()
         {
+            if response.member_id == self.identity.member_id {
+                // Whoever leaves under its own id joins as somebody new.
+                self.identity.member_id.clear();
+            }
             self.depart(response.member_id, "the answer to JoinGroup came too late");
         }
         if let State::Leaving { learns_id } = &mut self.state {

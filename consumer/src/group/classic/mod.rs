@@ -9,12 +9,16 @@
 //! - at most one JoinGroup or SyncGroup is unanswered, and one request is waited for on each of the other lanes
 //!   (lookup, heartbeat, leave);
 //! - JoinGroup is sent only when the application has nothing left to give up or to take over;
-//! - heartbeats go on from the answer to JoinGroup until the next JoinGroup, whatever the application does, until it has
-//!   not polled for `max.poll.interval.ms`;
-//! - a coordinator that moved, restarted or fell silent is looked for again with the member id and generation kept; only
-//!   the coordinator's own word (`UNKNOWN_MEMBER_ID`, `ILLEGAL_GENERATION`, `FENCED_INSTANCE_ID`), or leaving, makes
+//! - heartbeats go on from the first JoinGroup on, whatever the application does, until it has not polled for
+//!   `max.poll.interval.ms`; while JoinGroup is held they only ask whether the coordinator is there and is still it, so
+//!   that one that froze or moved holds nobody up for as long as JoinGroup may take;
+//! - a coordinator that moved, restarted or fell silent is looked for again with the member id and generation kept, in the
+//!   middle of a rebalance too, which is given up only if it is found at another node; a look-up that was refused is not
+//!   repeated unless the application polls on;
+//! - only the coordinator's own word (`UNKNOWN_MEMBER_ID`, `ILLEGAL_GENERATION`, `FENCED_INSTANCE_ID`), or leaving, makes
 //!   partitions lost. In particular a session without an answered heartbeat is not lost yet: the coordinator may have
-//!   been away for as long, and commits of a member that it did remove are refused.
+//!   been away for as long, and commits of a member that it did remove are refused;
+//! - who fails for good leaves, so that the others need not wait for its session to end.
 //!
 //! Sources: KIP-62 (background heartbeats), KIP-134 (initial delay), KIP-345 (static members), KIP-394 (member id first),
 //! KIP-429 (cooperative), KIP-559 (protocol type), KIP-792 (generation of what is owned), KIP-800 (reasons),
@@ -40,13 +44,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ottla_client::{Error, ErrorKind};
+use ottla_client::Error;
 use ottla_protocol::error_code::ErrorCode;
 
 use self::heartbeat::Heartbeats;
 use self::leave::Departure;
 use self::state::{Identity, InFlight, State};
-use super::coordinator::Coordinator;
+use super::coordinator::{Coordinator, is_lasting};
 use super::handover::Handover;
 use super::{GroupConfig, GroupEvent, Membership};
 use crate::assignor::RebalanceProtocol;
@@ -82,13 +86,14 @@ pub(crate) struct ClassicMember {
 impl ClassicMember {
     /// A member that wants to join and last polled `now`; `seed` spreads its retries.
     pub(crate) fn new(config: Arc<GroupConfig>, topics: Vec<String>, now: Instant, seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
         ClassicMember {
-            random: fastrand::Rng::with_seed(seed),
+            coordinator: Coordinator::new(config.backoff(), random.u64(..)),
+            random,
             topics: sorted(topics),
             joined_topics: Vec::new(),
             state: State::unjoined("the consumer subscribes"),
             identity: Identity::default(),
-            coordinator: Coordinator::default(),
             in_flight: InFlight::default(),
             heartbeats: Heartbeats::new(now, &config),
             handover: Handover::default(),
@@ -156,6 +161,8 @@ impl ClassicMember {
         }
         self.polled = now;
         if self.awaits_poll() {
+            // Nobody was asked for anything meanwhile.
+            self.heartbeats.begin(now, &self.config);
             self.state = State::unjoined("the application polls again");
             self.advance();
         }
@@ -202,6 +209,8 @@ impl ClassicMember {
             _ if !stable || !current => {}
             // The answer may be older than the complete generation; the next heartbeat tells.
             ErrorCode::REBALANCE_IN_PROGRESS => self.heartbeats.due(now),
+            // Without the group there is no member; the heartbeat's answer has a code for that.
+            ErrorCode::GROUP_ID_NOT_FOUND => self.heartbeats.due(now),
             code => self.handle_refusal(now, code, "a commit"),
         }
     }
@@ -220,9 +229,7 @@ impl ClassicMember {
         let poll = self.state.is_active().then(|| self.polled + self.config.max_poll_interval);
         let coordinator = match self.coordinator.node() {
             Some(_) => self.lane_deadline(),
-            None if self.wants_coordinator() && self.in_flight.find.is_none() => {
-                self.coordinator.not_before()
-            }
+            None if self.wants_coordinator() => self.coordinator.sought_at(),
             None => None,
         };
         poll.into_iter().chain(coordinator).min()
@@ -275,6 +282,11 @@ impl ClassicMember {
 
     /// Stops: the application has to know. A `lasting` failure stays; any other is tried again when it was acknowledged.
     fn fail(&mut self, error: Error, lasting: bool) {
+        let member_id = self.identity.member_id.clone();
+        if lasting && !member_id.is_empty() {
+            // Others need not wait for the session to end.
+            self.depart(member_id, "the consumer failed");
+        }
         self.lose(!lasting);
         self.state = State::Failed { error, lasting, reported: false };
         self.advance();
@@ -286,25 +298,25 @@ impl ClassicMember {
         self.fail(error, true);
     }
 
-    /// The topics of a pattern cannot be told.
-    pub(crate) fn handle_topics_unknown(&mut self, error: &Error) {
-        if self.state.is_active() && !error.is_retriable() {
+    /// The topics of a pattern cannot be told. A member that `has_topics` from an earlier look goes on with them, and the
+    /// application hears of it between two other steps; one that has none can't join.
+    pub(crate) fn handle_topics_unknown(&mut self, error: &Error, has_topics: bool) {
+        if !self.state.is_active() || error.is_retriable() {
+            return;
+        }
+        if has_topics {
+            self.handover.fail(error, false);
+        } else {
             self.fail(error.clone(), false);
         }
     }
 
     /// What to do about a request that failed without an answer: most often the coordinator is elsewhere by now.
-    fn handle_unanswered(&mut self, now: Instant, error: &Error) -> Recovery {
+    fn handle_unanswered(&mut self, now: Instant, error: &Error) {
         if error.is_retriable() {
-            self.lose_coordinator(now);
-            return Recovery::FindCoordinator;
+            return self.lose_coordinator(now);
         }
-        let lasting = matches!(
-            error.kind(),
-            ErrorKind::Authorization | ErrorKind::Closed | ErrorKind::Encode | ErrorKind::UnsupportedVersion
-        );
-        self.fail(error.clone(), lasting);
-        Recovery::Failed
+        self.fail(error.clone(), is_lasting(error));
     }
 
     /// Joins (again) after a pause that grows with every failure in a row.
@@ -314,13 +326,6 @@ impl ClassicMember {
         self.state = State::Unjoined { not_before: Some(now + wait), reason: reason.into() };
         self.advance();
     }
-}
-
-/// What came of a request without an answer.
-#[derive(Debug, PartialEq, Eq)]
-enum Recovery {
-    FindCoordinator,
-    Failed,
 }
 
 fn contains(sorted: &[String], topic: &str) -> bool {

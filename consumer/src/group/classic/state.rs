@@ -27,6 +27,7 @@ use crate::assignor::{Assignor, GroupMember};
 ///   Leaving ---> Left: on command (from all)
 /// ```
 ///
+/// From `Joining`, `Assigning` and `Syncing` a coordinator that turns up at another node leads back to `Unjoined`.
 /// `Stable` with a reason to rejoin and `Unjoined` wait for the application where something must be revoked first.
 #[derive(Debug)]
 pub(super) enum State {
@@ -85,7 +86,6 @@ impl Default for Identity {
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     last: u64,
-    pub(super) find: Option<u64>,
     /// JoinGroup or SyncGroup. The state says whether anybody still wants the answer.
     pub(super) join: Option<u64>,
     /// Where the last JoinGroup went.
@@ -100,6 +100,8 @@ pub(super) struct SentHeartbeat {
     pub(super) id: u64,
     /// Whether the generation was complete when it was sent.
     pub(super) stable: bool,
+    /// Whether it only asks if the coordinator is there.
+    pub(super) probes: bool,
 }
 
 impl InFlight {

@@ -82,12 +82,12 @@ impl ClassicMember {
         let reason = format!("SyncGroup was refused: {}", code.name().unwrap_or_default());
         match code {
             ErrorCode::REBALANCE_IN_PROGRESS => {
-                self.confirm_coordinator();
+                self.coordinator.confirm();
                 self.state = State::Unjoined { not_before: None, reason };
                 self.advance();
             }
             ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::ILLEGAL_GENERATION => {
-                self.confirm_coordinator();
+                self.coordinator.confirm();
                 self.lose(code == ErrorCode::ILLEGAL_GENERATION);
                 self.state = State::Unjoined { not_before: None, reason };
                 self.advance();
@@ -129,7 +129,7 @@ impl ClassicMember {
                 return self.fail(Error::new(ErrorKind::Protocol, message).with_cause(error), false);
             }
         };
-        self.confirm_coordinator();
+        self.coordinator.confirm();
         self.heartbeats.answered(now, &self.config);
         self.tell_assignor(&share);
 

@@ -5,20 +5,19 @@ use std::time::Instant;
 use ottla_client::{Error, NodeId};
 
 use super::{Ask, AskBody, ConsumerMember};
+use crate::group::coordinator::LookedUp;
 
 impl ConsumerMember {
     /// The look-up that the driver asked for is over.
     pub(crate) fn handle_coordinator(&mut self, now: Instant, id: u64, found: Result<NodeId, Error>) {
-        if self.in_flight.find != Some(id) {
-            return;
-        }
-        self.in_flight.find = None;
-        match found {
-            Ok(node) => self.coordinator.found(node),
-            Err(error) if error.is_retriable() => self.lose_coordinator(now),
-            Err(error) => {
+        match self.coordinator.handle(id, found) {
+            None | Some(LookedUp::Found(_)) => {}
+            Some(LookedUp::Missed) => self.lose_coordinator(now),
+            Some(LookedUp::Refused(error)) => {
                 if self.state.is_active() {
                     self.handle_unanswered(now, &error);
+                } else {
+                    tracing::warn!(group = %self.config.group_id, %error, "the coordinator cannot be told of the leaving");
                 }
                 // Nobody is there to be told.
                 self.departure = None;
@@ -29,8 +28,7 @@ impl ConsumerMember {
 
     /// The coordinator is not where it was, or does not answer: looks for it, after a pause. Membership stays.
     pub(super) fn lose_coordinator(&mut self, now: Instant) {
-        let wait = self.config.backoff().next(self.coordinator.failures(), self.random.f64());
-        self.coordinator.lose(now + wait);
+        self.coordinator.lose(now);
         self.in_flight.heartbeat = None;
         self.pulse.say_all();
         self.pulse.due(now);
@@ -42,12 +40,11 @@ impl ConsumerMember {
 
     /// The look-up to send, if it is time.
     pub(super) fn find_coordinator(&mut self, now: Instant) -> Option<Ask> {
-        if !self.coordinator.may_be_sought(now) || !self.wants_coordinator() || self.in_flight.find.is_some()
-        {
+        if !self.wants_coordinator() {
             return None;
         }
-        let id = self.in_flight.next_id();
-        self.in_flight.find = Some(id);
-        Some(Ask { id, body: AskBody::FindCoordinator { instead_of: self.coordinator.wrong() } })
+        let in_flight = &mut self.in_flight;
+        let (id, instead_of) = self.coordinator.seek(now, || in_flight.next_id())?;
+        Some(Ask { id, body: AskBody::FindCoordinator { instead_of } })
     }
 }

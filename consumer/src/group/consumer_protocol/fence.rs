@@ -13,15 +13,20 @@ impl ConsumerMember {
         match code {
             ErrorCode::NOT_COORDINATOR | ErrorCode::COORDINATOR_NOT_AVAILABLE => self.lose_coordinator(now),
             ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::FENCED_MEMBER_EPOCH => self.fence(now, code),
+            // The group was deleted, or turned classic when all others had left it; a join makes it, or tells why it can't.
+            ErrorCode::GROUP_ID_NOT_FOUND if matches!(self.state, State::Member) => {
+                self.fence(now, ErrorCode::UNKNOWN_MEMBER_ID);
+            }
             ErrorCode::UNSUPPORTED_VERSION => {
                 let cause = Error::from_code(code, words.unwrap_or("the coordinator refuses").to_owned());
                 self.fail(self.too_old(Some(cause)), true);
             }
             // Another member leaves, or the session of one that did not ends: worth another try once the application
             // knows of it.
-            ErrorCode::UNRELEASED_INSTANCE_ID
-            | ErrorCode::GROUP_MAX_SIZE_REACHED
-            | ErrorCode::TOPIC_AUTHORIZATION_FAILED => self.fail(self.refused(code, words), false),
+            ErrorCode::UNRELEASED_INSTANCE_ID | ErrorCode::GROUP_MAX_SIZE_REACHED => {
+                self.fail(self.refused(code, words).with_retriable(true), false);
+            }
+            ErrorCode::TOPIC_AUTHORIZATION_FAILED => self.fail(self.refused(code, words), false),
             code if code.is_retriable() => {
                 tracing::debug!(group = %self.config.group_id, %code, "a heartbeat was refused");
                 let wait = self.config.backoff().next(self.failures, self.random.f64());

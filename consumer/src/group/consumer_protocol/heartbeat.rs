@@ -130,7 +130,7 @@ impl ConsumerMember {
             self.pulse.told = Some(holds);
             self.pulse.unanswered = true;
         }
-        self.in_flight.heartbeat = Some(Sent { id, joins });
+        self.in_flight.heartbeat = Some(Sent { id, joins, was_known: self.identity.is_known });
         self.identity.is_known |= joins;
         self.pulse.full = false;
         self.pulse.next = now + self.pulse.interval;
@@ -185,7 +185,8 @@ impl ConsumerMember {
             return self.fail(self.too_old(Some(error)), true);
         }
         if sent.joins && !error.possibly_written() {
-            self.identity.is_known = false;
+            // An earlier one may have made the member all the same.
+            self.identity.is_known = sent.was_known;
         } else if sent.joins {
             self.release_instance();
         }

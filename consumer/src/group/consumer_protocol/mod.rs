@@ -31,7 +31,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ottla_client::{Error, ErrorKind, NodeId};
+use ottla_client::{Error, NodeId};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest;
 use ottla_protocol::uuid::Uuid;
@@ -40,7 +40,7 @@ use self::heartbeat::Pulse;
 use self::names::Names;
 use self::reconcile::Target;
 use self::state::{Identity, InFlight, State};
-use super::coordinator::Coordinator;
+use super::coordinator::{Coordinator, is_lasting};
 use super::handover::Handover;
 use super::{GroupConfig, GroupEvent, Interest, Membership};
 
@@ -95,10 +95,10 @@ impl ConsumerMember {
         let mut random = fastrand::Rng::with_seed(seed);
         ConsumerMember {
             identity: Identity::new(&mut random),
+            coordinator: Coordinator::new(config.backoff(), random.u64(..)),
             random,
             interest: normal(interest),
             state: State::Joining { not_before: None },
-            coordinator: Coordinator::default(),
             in_flight: InFlight::default(),
             pulse: Pulse::new(now),
             target: Target::default(),
@@ -193,8 +193,9 @@ impl ConsumerMember {
             return;
         }
         match code {
-            // The answer to a heartbeat with the newer epoch is on its way, or was lost.
-            ErrorCode::STALE_MEMBER_EPOCH => self.pulse.due(now),
+            // The answer to a heartbeat with the newer epoch is on its way, or was lost; without the group there is no member,
+            // which the next one tells.
+            ErrorCode::STALE_MEMBER_EPOCH | ErrorCode::GROUP_ID_NOT_FOUND => self.pulse.due(now),
             ErrorCode::UNKNOWN_MEMBER_ID
             | ErrorCode::FENCED_MEMBER_EPOCH
             | ErrorCode::FENCED_INSTANCE_ID
@@ -216,9 +217,7 @@ impl ConsumerMember {
         let poll = self.state.is_active().then(|| self.polled + self.config.max_poll_interval);
         let request = match self.coordinator.node() {
             Some(_) => self.heartbeat_at(),
-            None if self.wants_coordinator() && self.in_flight.find.is_none() => {
-                self.coordinator.not_before()
-            }
+            None if self.wants_coordinator() => self.coordinator.sought_at(),
             None => None,
         };
         let names = self.names_at();
@@ -259,11 +258,7 @@ impl ConsumerMember {
         if error.is_retriable() {
             return self.lose_coordinator(now);
         }
-        let lasting = matches!(
-            error.kind(),
-            ErrorKind::Authorization | ErrorKind::Closed | ErrorKind::Encode | ErrorKind::UnsupportedVersion
-        );
-        self.fail(error.clone(), lasting);
+        self.fail(error.clone(), is_lasting(error));
     }
 }
 

@@ -75,7 +75,6 @@ impl Identity {
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     last: u64,
-    pub(super) find: Option<u64>,
     pub(super) heartbeat: Option<Sent>,
     pub(super) leave: Option<u64>,
     pub(super) names: Option<u64>,
@@ -87,6 +86,8 @@ pub(super) struct Sent {
     pub(super) id: u64,
     /// Whether it asks to be let in.
     pub(super) joins: bool,
+    /// Whether the coordinator may have had the member before.
+    pub(super) was_known: bool,
 }
 
 impl InFlight {

@@ -193,16 +193,19 @@ async fn a_commit_with_an_epoch_that_is_over_is_tried_again_with_the_next() {
 
 #[tokio::test(start_paused = true)]
 async fn a_commit_of_a_member_that_was_removed_fails_and_makes_it_join_anew() {
-    let broker = Broker::start();
-    let mut group = member(&broker).await;
-    broker.lock().unwrap().refusal = Some(ErrorCode::UNKNOWN_MEMBER_ID);
-    let error = group.committer().commit(&offsets(), HashMap::new(), in_a_minute()).await.unwrap_err();
-    assert_eq!((error.kind(), error.code()), (ErrorKind::GroupLost, Some(ErrorCode::UNKNOWN_MEMBER_ID)));
-    broker.lock().unwrap().refusal = None;
-    let event = group.event().await;
-    assert!(matches!(event, GroupEvent::Lost { .. }), "{event:?}");
-    group.acknowledge(event.id());
-    assert!(matches!(group.event().await, GroupEvent::Assigned { .. }));
+    // A group that was deleted has no members either.
+    for code in [ErrorCode::UNKNOWN_MEMBER_ID, ErrorCode::GROUP_ID_NOT_FOUND] {
+        let broker = Broker::start();
+        let mut group = member(&broker).await;
+        broker.lock().unwrap().refusal = Some(code);
+        let error = group.committer().commit(&offsets(), HashMap::new(), in_a_minute()).await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::GroupLost, Some(code)));
+        let event = group.event().await;
+        broker.lock().unwrap().refusal = None;
+        assert!(matches!(event, GroupEvent::Lost { .. }), "{event:?}");
+        group.acknowledge(event.id());
+        assert!(matches!(group.event().await, GroupEvent::Assigned { .. }));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,13 +221,19 @@ async fn a_fetch_of_offsets_names_the_member_and_follows_its_epoch() {
 
 #[tokio::test(start_paused = true)]
 async fn a_member_that_was_removed_reads_offsets_from_outside() {
-    let broker = Broker::start();
-    let group = member(&broker).await;
-    broker.lock().unwrap().refusal = Some(ErrorCode::UNKNOWN_MEMBER_ID);
-    let wanted = [TopicPartition::new("a", 1)];
-    let found = group.committer().fetch(&wanted, in_a_minute()).await.unwrap();
-    assert_eq!(found[&wanted[0]], Some(5.into()));
-    assert_eq!(log(&broker), [('f', 1), ('f', -1)]);
+    let cases = [
+        (ErrorCode::UNKNOWN_MEMBER_ID, vec![('f', 1), ('f', -1)]),
+        (ErrorCode::GROUP_ID_NOT_FOUND, vec![('f', 1), ('h', 1), ('f', -1)]),
+    ];
+    for (code, expected) in cases {
+        let broker = Broker::start();
+        let group = member(&broker).await;
+        broker.lock().unwrap().refusal = Some(code);
+        let wanted = [TopicPartition::new("a", 1)];
+        let found = group.committer().fetch(&wanted, in_a_minute()).await.unwrap();
+        assert_eq!(found[&wanted[0]], Some(5.into()));
+        assert_eq!(log(&broker), expected);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use ottla::consumer::GroupMetadata;
 use ottla::{ConsumerOptions, Kafka};
 use ottla_client::CoordinatorKey;
-use ottla_tests::broker::{CuttingDialer, Dice, Fate, Load, Nodes};
+use ottla_tests::broker::{CuttingDialer, Dice, Entry, Fate, Load, Nodes};
 
 use super::member::{Crew, Member};
 use super::{
@@ -178,6 +178,55 @@ fn a_coordinator_that_freezes_and_thaws_costs_no_member_its_membership() {
         harm.resume(coordinator).await;
         going_on(&load, &groups).await;
         settle(load, groups).await;
+    });
+}
+
+/// How long a member holds up a rebalance.
+const HELD: Duration = Duration::from_secs(6);
+
+#[test]
+fn a_coordinator_that_freezes_in_a_rebalance_holds_up_nobody_and_costs_no_member_its_id() {
+    WORLD.harm(SECONDS(240), async |kafka, harm| {
+        let mut dice = Dice::new("frozen in a rebalance");
+        let nodes = harm.nodes();
+        let hasty = nodes.kafka_with(nodes.options().request_timeout(SECONDS(2)));
+        let (load, topic) = load(&hasty, "frozen-join", PARTITIONS, &mut dice).await;
+        let mut crews = Vec::new();
+        for protocol in PROTOCOLS.iter().copied().filter(|protocol| *protocol != Protocol::Consumer) {
+            let crew = Crew::start(nodes, protocol, &topic, PARTITIONS, dice.next()).await;
+            let member = || crew.member(&hasty, options(protocol, &crew.group, LONG_SESSION), crew.habits());
+            let (first, second) = (member(), member());
+            crew.balanced(PATIENT, &[&first, &second]).await;
+            crew.going_on(PATIENT, &[&first, &second]).await;
+            let id = |member: &Member| member.view().metadata.unwrap().member_id;
+            let (ids, share) = ([id(&first), id(&second)], first.view().assigned.len());
+            let key = CoordinatorKey::Group(crew.group.as_str().into());
+            let coordinator = kafka.client().coordinator(&key, Instant::now() + PATIENT).await.unwrap();
+
+            // All that have joined wait for the one that has not given up what goes.
+            second.stall(HELD);
+            let third = member();
+            let gives_up = || first.view().assigned.len() < share;
+            crew.until("the first gives partitions up", PATIENT, &[&first, &third], gives_up).await;
+            tokio::time::sleep(SECONDS(1)).await;
+            harm.pause(coordinator).await;
+            let took = crew.balanced(PATIENT, &[&first, &second, &third]).await;
+            println!("{protocol:?}: node {coordinator} frozen; shared after {took:?}");
+            harm.resume(coordinator).await;
+            let members = vec![first, second, third];
+            crew.going_on(PATIENT, &members.iter().collect::<Vec<_>>()).await;
+            assert_eq!([id(&members[0]), id(&members[1])], ids, "{protocol:?}: a member joined anew");
+            let lost = |entry: &Entry| matches!(entry, Entry::Lost { .. });
+            assert!(!crew.journal.any(lost), "{protocol:?}: a member was lost");
+            crews.push((crew, members));
+            harm.in_sync(&kafka, &topic).await;
+        }
+        let (ledger, failures) = load.finish(PATIENT).await;
+        assert!(failures.is_empty(), "{} records failed, the first with {}", failures.len(), failures[0].1);
+        let ends = crews.into_iter().map(|(crew, members)| crew.settle(Arc::clone(&ledger), members));
+        for repeated in join_all(ends).await {
+            assert!(repeated.is_empty(), "{repeated:?}");
+        }
     });
 }
 

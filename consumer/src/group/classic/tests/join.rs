@@ -275,6 +275,10 @@ fn a_failure_that_may_pass_is_tried_again_once_the_application_knows() {
     script.member.handle_join(script.now, id, join_refused(ErrorCode::GROUP_MAX_SIZE_REACHED));
     script.nothing_to_send();
     assert_eq!(script.member.poll_deadline(), None);
+    match script.member.poll_event() {
+        Some(GroupEvent::Failed { error, .. }) => assert!(error.is_retriable(), "it is worth another poll"),
+        other => panic!("{other:?}"),
+    }
     script.acknowledge("failed Broker");
     script.advance_to_deadline();
     script.join();

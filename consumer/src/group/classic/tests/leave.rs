@@ -185,3 +185,81 @@ fn a_sleeper_remembers_the_rebalance_that_it_owes_its_generation() {
     script.member.oversleep();
     assert_eq!(script.member.identity.owed, Some((1, "partitions were added".to_owned())));
 }
+
+/// The leaving is told to a node that is not the coordinator, and then nobody says who is.
+fn refused_look_up(script: &mut Script) {
+    let (id, _) = script.leave();
+    let response = LeaveGroupResponse { error_code: ErrorCode::NOT_COORDINATOR, ..Default::default() };
+    script.member.handle_leave(script.now, id, &Ok(response));
+    script.advance_to_deadline();
+    let (id, _) = script.find();
+    let error = Error::from_code(ErrorCode::GROUP_AUTHORIZATION_FAILED, "cannot find the coordinator");
+    script.member.handle_coordinator(script.now, id, Err(error));
+}
+
+#[test]
+fn a_look_up_that_is_refused_ends_a_leaving_and_is_not_repeated() {
+    let mut script = Script::stable(config(range()), &["a"], "a-0");
+    script.member.leave();
+    refused_look_up(&mut script);
+    assert!(script.member.has_left());
+    assert_eq!((script.request(), script.member.poll_deadline()), (None, None));
+
+    let mut script = Script::stable(config(range()), &["a"], "a-0");
+    oversleep(&mut script);
+    refused_look_up(&mut script);
+    assert!(script.member.awaits_poll());
+    assert_eq!((script.request(), script.member.poll_deadline()), (None, None));
+    script.member.polled(script.now);
+    script.acknowledge("lost a-0");
+    script.find();
+}
+
+#[test]
+fn a_member_whose_look_up_is_refused_fails_and_leaves_nobody_to_be_told() {
+    let mut script = Script::stable(config(range()), &["a"], "a-0");
+    script.beat(ErrorCode::NOT_COORDINATOR);
+    script.advance_to_deadline();
+    let (id, _) = script.find();
+    let error = Error::from_code(ErrorCode::GROUP_AUTHORIZATION_FAILED, "cannot find the coordinator");
+    script.member.handle_coordinator(script.now, id, Err(error));
+    script.acknowledge("lost a-0");
+    assert_eq!(script.event(), "failed for good Authorization");
+    assert_eq!((script.request(), script.member.poll_deadline()), (None, None));
+    script.member.leave();
+    assert!(script.member.has_left());
+}
+
+#[test]
+fn a_member_that_fails_for_good_leaves_so_that_nobody_waits_for_it() {
+    let mut script = Script::new(config(range()), &["a"]);
+    script.found(1);
+    let (id, _) = script.join();
+    script.joined(id, 1, "m");
+    let task = script.member.poll_assignment().expect("a task");
+    let panicked = Error::new(ErrorKind::InvalidState, "the assignor panicked");
+    script.member.handle_assignment(task.id, Err(panicked));
+    assert_eq!(script.event(), "failed for good InvalidState");
+    let (id, request) = script.leave();
+    assert_eq!((request.member_id.as_str(), request.reason.as_str()), ("m", "the consumer failed"));
+    script.left(id);
+    script.nothing_to_send();
+    assert_eq!(script.member.poll_deadline(), None);
+}
+
+#[test]
+fn a_member_that_fails_with_the_answer_that_brings_its_id_leaves_under_it() {
+    let mut script = Script::new(config(range()), &["a"]);
+    script.found(1);
+    let (id, _) = script.join();
+    let response = JoinGroupResponse {
+        generation_id: 1,
+        protocol_name: Some("mine".into()),
+        leader: "other".into(),
+        member_id: "m".into(),
+        ..Default::default()
+    };
+    script.member.handle_join(script.now, id, Ok(response));
+    assert_eq!(script.event(), "failed for good Protocol");
+    assert_eq!(script.leave().1.member_id, "m");
+}

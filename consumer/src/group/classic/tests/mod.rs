@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "any instant will do as the beginning of an invented clock")]
 
 mod join;
+mod joining;
 mod leave;
 mod model;
 mod property;

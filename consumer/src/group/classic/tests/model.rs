@@ -280,6 +280,8 @@ struct World {
     /// Requests and answers on their way, with the time of their arrival.
     requests: Vec<(Instant, usize, MemberRequest)>,
     answers: Vec<(Instant, usize, u64, Answered)>,
+    /// What a node that is frozen would answer; it thaws when the coordinator moves again.
+    withheld: Answers,
     assignors: Vec<Arc<dyn Assignor>>,
 }
 
@@ -293,6 +295,7 @@ impl World {
             consumers: Vec::new(),
             requests: Vec::new(),
             answers: Vec::new(),
+            withheld: Vec::new(),
             assignors,
         }
     }
@@ -410,7 +413,7 @@ impl World {
 
     fn disturb(&mut self) {
         let some = self.random.usize(0..self.consumers.len());
-        match self.random.u8(0..6) {
+        match self.random.u8(0..7) {
             0 | 1 if self.living().count() < 5 => self.start_consumer(),
             2 if self.living().count() > 1 => {
                 let consumer = &mut self.consumers[some];
@@ -420,9 +423,14 @@ impl World {
             }
             3 if self.living().count() > 1 => self.consumers[some].killed = true,
             4 => {
-                let mut answers = Vec::new();
+                let mut answers = std::mem::take(&mut self.withheld);
                 self.coordinator.fail_over(self.now, &mut answers);
                 self.send(answers);
+            }
+            5 => {
+                let thawed = std::mem::take(&mut self.withheld);
+                self.send(thawed);
+                self.coordinator.fail_over(self.now, &mut self.withheld);
             }
             _ => {
                 let busy = Duration::from_millis(self.random.u64(0..40_000));

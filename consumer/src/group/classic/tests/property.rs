@@ -69,6 +69,8 @@ struct World {
     topics: Vec<String>,
     generation: i32,
     task: Option<u64>,
+    /// The last look-up was refused, and nobody has asked for another since.
+    refused: bool,
 }
 
 fn topics(bits: u8) -> Vec<String> {
@@ -101,6 +103,7 @@ impl World {
             topics: topics(3),
             generation: 0,
             task: None,
+            refused: false,
         }
     }
 
@@ -144,8 +147,13 @@ impl World {
         let (now, member) = (self.script.now, &mut self.script.member);
         let code = CODES.get(with).copied();
         match body {
-            RequestBody::FindCoordinator { .. } if with < 10 => {
+            RequestBody::FindCoordinator { .. } if with < 8 => {
                 member.handle_coordinator(now, id, Err(disconnected()));
+            }
+            RequestBody::FindCoordinator { .. } if with < 10 => {
+                let kind = if with == 8 { ErrorKind::Protocol } else { ErrorKind::Authorization };
+                member.handle_coordinator(now, id, Err(Error::new(kind, "refused")));
+                self.refused = true;
             }
             RequestBody::FindCoordinator { .. } => {
                 let found = with as NodeId % 3;
@@ -232,7 +240,10 @@ impl World {
         if let Some(task) = self.script.member.poll_assignment() {
             self.task = Some(task.id);
         }
+        let refused = std::mem::take(&mut self.refused);
         while let Some(request) = self.script.request() {
+            let seeks = matches!(request.body, RequestBody::FindCoordinator { .. });
+            assert!(!(refused && seeks), "a refused look-up is not repeated by itself");
             self.check_request(&request);
             self.outstanding.push(Outstanding { request, moved: false });
         }
@@ -295,11 +306,14 @@ impl World {
         }
     }
 
-    /// A member of a generation has a heartbeat under way, or soon, or looks for somebody to send it to.
+    /// Whoever belongs to a generation, or waits for one, has a heartbeat under way, or soon, or looks for somebody to send
+    /// it to.
     fn check_heartbeats(&self, deadline: Option<Instant>) {
         let member = &self.script.member;
         if member.is_heartbeating() {
-            let beating = member.in_flight.heartbeat.is_some() || member.in_flight.find.is_some();
+            let seeks =
+                |other: &Outstanding| matches!(other.request.body, RequestBody::FindCoordinator { .. });
+            let beating = member.in_flight.heartbeat.is_some() || self.outstanding.iter().any(seeks);
             let soon = deadline.is_some_and(|at| at <= self.script.now + member.config.heartbeat_interval);
             assert!(beating || soon, "heartbeats go on");
         }

@@ -19,8 +19,7 @@ fn heartbeats_go_on_while_the_application_has_something_to_do() {
     script.acknowledge("revoke a-0");
     let (_, request) = script.join();
     assert_eq!(request.reason.as_deref(), Some("the group is rebalancing"));
-    script.advance(seconds(20));
-    script.nothing_to_send();
+    assert_eq!(script.beat(ErrorCode::REBALANCE_IN_PROGRESS), expected);
 }
 
 #[test]
@@ -328,5 +327,40 @@ fn what_a_refused_commit_says_of_the_membership_counts_only_if_that_is_still_the
     assert_eq!(script.event(), "nothing");
     script.heartbeat();
     script.member.handle_commit_refused(script.now, ErrorCode::UNKNOWN_MEMBER_ID, &current);
+    assert_eq!(script.event(), "lost a-0");
+}
+
+#[test]
+fn a_later_look_at_all_topics_that_fails_is_reported_and_costs_nothing() {
+    let mut script = Script::stable(config(cooperative()), &["a"], "a-0");
+    let error = Error::from_code(ErrorCode::CLUSTER_AUTHORIZATION_FAILED, "cannot list topics");
+    script.member.handle_topics_unknown(&error, true);
+    script.is("m", 1);
+    assert_eq!(script.beat(ErrorCode::NONE).generation_id, 1);
+    script.acknowledge("failed Authorization");
+    assert_eq!(script.event(), "nothing");
+    assert_eq!(script.beat(ErrorCode::NONE).generation_id, 1);
+}
+
+#[test]
+fn a_first_look_at_all_topics_that_fails_is_a_failure_to_join() {
+    let mut script = Script::new(config(range()), &[]);
+    let error = Error::from_code(ErrorCode::CLUSTER_AUTHORIZATION_FAILED, "cannot list topics");
+    script.member.handle_topics_unknown(&error, false);
+    script.nothing_to_send();
+    script.acknowledge("failed Authorization");
+    script.found(1);
+    script.nothing_to_send();
+    script.advance_to_deadline();
+    script.join();
+}
+
+#[test]
+fn a_commit_that_finds_no_group_has_the_next_heartbeat_ask() {
+    let mut script = Script::stable(config(range()), &["a"], "a-0");
+    let current = script.member.membership();
+    script.member.handle_commit_refused(script.now, ErrorCode::GROUP_ID_NOT_FOUND, &current);
+    let (id, _) = script.heartbeat();
+    script.member.handle_heartbeat(script.now, id, heartbeat(ErrorCode::UNKNOWN_MEMBER_ID));
     assert_eq!(script.event(), "lost a-0");
 }

@@ -103,3 +103,22 @@ fn a_join_that_the_application_slept_through_is_undone_before_the_next() {
     script.member.handle_leave(script.now, id, &answer(-1, None));
     assert_eq!(script.heartbeat().1.member_epoch, 0);
 }
+
+#[test]
+fn a_join_that_may_have_been_heard_is_left_even_if_the_next_one_was_not_sent() {
+    let mut script = Script::new(config(), topics(&["a"]));
+    script.found(1);
+    for written in [true, false] {
+        let (join, _) = script.heartbeat();
+        let lost = disconnected().with_possibly_written(written);
+        script.member.handle_heartbeat(script.now, join, Err(lost));
+        script.advance_to_deadline();
+        script.found(1);
+    }
+    script.member.leave();
+    assert!(!script.member.has_left());
+    let (id, request) = script.leave();
+    assert_eq!(request.member_epoch, -1);
+    script.member.handle_leave(script.now, id, &answer(-1, None));
+    assert!(script.member.has_left());
+}

@@ -12,7 +12,9 @@ fn refused_by(config: GroupConfig, code: ErrorCode) -> Script {
 
 #[test]
 fn a_fenced_member_loses_all_and_joins_anew_under_its_old_id_once_the_application_knows() {
-    for code in [ErrorCode::UNKNOWN_MEMBER_ID, ErrorCode::FENCED_MEMBER_EPOCH] {
+    // Without the group there is no member; a join makes it.
+    for code in [ErrorCode::UNKNOWN_MEMBER_ID, ErrorCode::FENCED_MEMBER_EPOCH, ErrorCode::GROUP_ID_NOT_FOUND]
+    {
         let mut script = refused_by(config(), code);
         let old = script.member.identity.member_id.clone();
         assert!(!script.member.membership().is_member());
@@ -94,7 +96,6 @@ fn what_a_repetition_does_not_cure_is_reported_for_good() {
         ErrorCode::INVALID_REGULAR_EXPRESSION,
         ErrorCode::UNSUPPORTED_VERSION,
         ErrorCode::GROUP_AUTHORIZATION_FAILED,
-        ErrorCode::GROUP_ID_NOT_FOUND,
         ErrorCode::INVALID_REQUEST,
     ] {
         let mut script = refused_by(config(), code);
@@ -123,7 +124,9 @@ fn what_may_pass_is_reported_and_tried_again_when_the_application_knows() {
         script.found(1);
         let (id, _) = script.heartbeat();
         script.refuse(id, code);
-        assert!(!script.failure().1);
+        let (error, lasting) = script.failure();
+        assert!(!lasting);
+        assert_eq!(error.is_retriable(), code != ErrorCode::TOPIC_AUTHORIZATION_FAILED, "{error}");
         script.nothing_to_send();
         script.acknowledge();
         script.nothing_to_send();
@@ -167,4 +170,25 @@ fn the_coordinators_own_words_are_in_the_error() {
     script.member.handle_heartbeat(script.now, id, Ok(response));
     let error = script.failure().0;
     assert!(error.to_string().contains("a missing bracket"), "{error}");
+}
+
+#[test]
+fn a_group_that_cannot_be_made_by_joining_is_reported_for_good() {
+    let mut script = Script::new(config(), topics(&["a"]));
+    script.found(1);
+    let (id, _) = script.heartbeat();
+    script.refuse(id, ErrorCode::GROUP_ID_NOT_FOUND);
+    let (error, lasting) = script.failure();
+    assert!(lasting && error.to_string().contains("group.protocol=classic"), "{error}");
+}
+
+#[test]
+fn a_commit_that_finds_no_group_has_the_next_heartbeat_ask() {
+    let mut script = Script::stable(config(), "a-0");
+    let current = script.member.membership();
+    script.member.handle_commit_refused(script.now, ErrorCode::GROUP_ID_NOT_FOUND, &current);
+    let (id, _) = script.heartbeat();
+    script.refuse(id, ErrorCode::GROUP_ID_NOT_FOUND);
+    script.acknowledge_lost("a-0");
+    assert_eq!(script.heartbeat().1.member_epoch, 0);
 }
