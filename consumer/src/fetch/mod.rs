@@ -3,6 +3,7 @@
 //! - [`plan`]: which broker to ask for what; [`session`]: so that only changes are sent;
 //! - [`response`]: what an answer means for each partition;
 //! - [`buffer`]: undecoded data within a byte budget; [`completed`]: its decoding, as the application reads;
+//! - [`frames`]: whose memory that is;
 //! - [`state`]: all of it together, as one machine behind one short lock;
 //! - [`driver`]: the task that connects, sends and waits.
 //!
@@ -12,6 +13,7 @@ pub(crate) mod aborted;
 pub(crate) mod buffer;
 pub(crate) mod completed;
 pub(crate) mod driver;
+pub(crate) mod frames;
 pub(crate) mod plan;
 pub(crate) mod response;
 pub(crate) mod session;
