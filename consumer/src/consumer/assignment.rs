@@ -166,6 +166,11 @@ impl Consumer {
     /// Lets partitions rest: none of their records is returned before [`Consumer::resume`]. What is buffered of them
     /// stays. Partitions that the group takes away and gives back do not rest any more.
     ///
+    /// What is buffered of them counts in `queued.max.bytes`, and a part of it stays there for as long as they rest: once it
+    /// is full of that, nothing is fetched of the other partitions either, before some are resumed, sought or given up.
+    /// Each has no more than about three times `max.partition.fetch.bytes`; whoever lets all but a few of many partitions
+    /// rest for long, and waits for those, needs room for that.
+    ///
     /// # Errors
     /// Kind `InvalidState` if one is not assigned.
     pub fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), Error> {

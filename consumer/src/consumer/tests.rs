@@ -36,6 +36,7 @@ use crate::group::GroupEvent;
 use crate::{ConsumerOptions, ListenerFuture, RebalanceContext, Record, Start, TopicPartition};
 
 mod reading;
+mod sessions;
 
 const TOPIC: &str = "t";
 const LONG: Duration = Duration::from_secs(60);
@@ -176,6 +177,10 @@ impl Brokers {
         if let Some(error_code) = self.session_errors.pop() {
             self.sessions.remove(&request.session_id);
             return (FetchResponse { error_code, ..Default::default() }, false);
+        }
+        if request.session_epoch == -1 {
+            self.sessions.remove(&request.session_id);
+            return (FetchResponse::default(), false);
         }
         if request.session_epoch == 0 {
             self.full_fetches += 1;

@@ -4,14 +4,16 @@
 //! take turns, one fetch at a time; one that rests (is paused) keeps what it has, and has its turn as soon as it rests no
 //! more. What was taken for reading counts as buffered until it is finished.
 //!
-//! Memory is bounded by what the plan asks for, which consults [`Buffer::bytes_of`]. A partition that rests is met once, and
-//! then put aside until [`Buffer::wake`]: what is taken costs the same, however many rest.
+//! Memory is bounded by what the plan asks for, which consults [`Buffer::bytes_of`] and [`Buffer::frames`]: what is unread
+//! of an answer keeps all of it. [`Buffer::compact`] copies it out. A partition that rests is met once, and then put aside
+//! until [`Buffer::wake`]: what is taken costs the same, however many rest.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use ottla_client::TopicPartition;
 
 use super::completed::CompletedFetch;
+use super::frames::{Frame, Frames};
 use crate::subscription::Generation;
 
 /// A fetch that is being read.
@@ -25,13 +27,14 @@ pub(crate) struct Reading {
 /// Undecoded fetches.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
+    /// The answers that they are slices of.
+    pub(crate) frames: Frames,
     queues: HashMap<TopicPartition, Queue>,
-    /// Partitions with something to read, each once; the next one first.
-    turns: VecDeque<TopicPartition>,
-    /// Those whose turn came while they rested.
-    resting: HashSet<TopicPartition>,
+    turns: Turns,
     /// Partitions of which more or less is buffered than the plan knows.
     touched: Vec<TopicPartition>,
+    /// Whether something came since all that is worth it was copied out of its answer.
+    is_loose: bool,
 }
 
 #[derive(Debug)]
@@ -40,6 +43,41 @@ struct Queue {
     fetches: VecDeque<CompletedFetch>,
     /// Of the fetches, and of the one that is being read.
     bytes: usize,
+    place: Place,
+}
+
+/// Where a partition waits for being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// There is nothing of it but what is being read.
+    Nowhere,
+    InTurn(i64),
+    /// Its turn came while it rested.
+    Resting,
+}
+
+/// Partitions with something to read, each once.
+#[derive(Debug, Default)]
+struct Turns(BTreeMap<i64, TopicPartition>);
+
+impl Turns {
+    fn push_back(&mut self, partition: TopicPartition) -> Place {
+        let turn = self.0.last_key_value().map_or(0, |(last, _)| last + 1);
+        self.0.insert(turn, partition);
+        Place::InTurn(turn)
+    }
+
+    fn push_front(&mut self, partition: TopicPartition) -> Place {
+        let turn = self.0.first_key_value().map_or(0, |(first, _)| first - 1);
+        self.0.insert(turn, partition);
+        Place::InTurn(turn)
+    }
+
+    fn leave(&mut self, place: Place) {
+        if let Place::InTurn(turn) = place {
+            self.0.remove(&turn);
+        }
+    }
 }
 
 impl Buffer {
@@ -53,45 +91,52 @@ impl Buffer {
             generation,
             fetches: VecDeque::new(),
             bytes: 0,
+            place: Place::Nowhere,
         });
         queue.bytes += fetch.extent().size;
         queue.fetches.push_back(fetch.of(partition).in_generation(generation));
-        if queue.fetches.len() == 1 && !self.resting.contains(partition) {
-            self.turns.push_back(partition.clone());
+        if queue.place == Place::Nowhere {
+            queue.place = self.turns.push_back(partition.clone());
         }
+        self.is_loose = true;
     }
 
     /// The next fetch of the partition whose turn it is, among those that may deliver.
     pub(crate) fn take(&mut self, may_deliver: impl Fn(&TopicPartition) -> bool) -> Option<Reading> {
-        while let Some(partition) = self.turns.pop_front() {
+        while let Some((_, partition)) = self.turns.0.pop_first() {
+            let queue = self.queues.get_mut(&partition)?;
             if !may_deliver(&partition) {
-                self.resting.insert(partition);
+                queue.place = Place::Resting;
                 continue;
             }
-            let queue = self.queues.get_mut(&partition)?;
             let fetch = queue.fetches.pop_front()?;
-            if !queue.fetches.is_empty() {
-                self.turns.push_back(partition.clone());
-            }
+            queue.place = match queue.fetches.is_empty() {
+                true => Place::Nowhere,
+                false => self.turns.push_back(partition.clone()),
+            };
             return Some(Reading { partition, generation: queue.generation, fetch });
         }
         None
     }
 
-    /// The next fetch of this partition, out of turn.
+    /// The next fetch of this partition, out of turn. As nobody knows how long it will be read, it is read without the rest
+    /// of its answer, if that is much.
     pub(crate) fn take_of(&mut self, partition: &TopicPartition) -> Option<Reading> {
         let queue = self.queues.get_mut(partition)?;
-        let fetch = queue.fetches.pop_front()?;
-        if queue.fetches.is_empty() && !self.resting.remove(partition) {
-            self.turns.retain(|turn| turn != partition);
+        let mut fetch = queue.fetches.pop_front()?;
+        if queue.fetches.is_empty() {
+            self.turns.leave(std::mem::replace(&mut queue.place, Place::Nowhere));
         }
+        fetch.read_apart();
         Some(Reading { partition: partition.clone(), generation: queue.generation, fetch })
     }
 
     /// The partition may deliver again, if it rested.
     pub(crate) fn wake(&mut self, partition: &TopicPartition) {
-        if self.resting.remove(partition) {
-            self.turns.push_front(partition.clone());
+        if let Some(queue) = self.queues.get_mut(partition)
+            && queue.place == Place::Resting
+        {
+            queue.place = self.turns.push_front(partition.clone());
         }
     }
 
@@ -105,9 +150,10 @@ impl Buffer {
         let Reading { partition, generation, fetch } = reading;
         if let Some(queue) = self.queues.get_mut(&partition).filter(|queue| queue.generation == generation) {
             queue.fetches.push_front(fetch);
-            if queue.fetches.len() == 1 && !self.resting.contains(&partition) {
-                self.turns.push_front(partition);
+            if queue.place == Place::Nowhere {
+                queue.place = self.turns.push_front(partition);
             }
+            self.is_loose = true;
         }
     }
 
@@ -125,11 +171,37 @@ impl Buffer {
 
     /// Forgets what is there of a partition.
     pub(crate) fn discard(&mut self, partition: &TopicPartition) {
-        if self.queues.remove(partition).is_some() {
+        if let Some(queue) = self.queues.remove(partition) {
             self.touched.push(partition.clone());
-            self.resting.remove(partition);
-            self.turns.retain(|turn| turn != partition);
+            self.turns.leave(queue.place);
         }
+    }
+
+    /// Copies what is unread out of answers of which most is read, until at most `most` bytes are held, or nothing is worth
+    /// it: the answers of which the least is unread first. What is being read stays where it is.
+    ///
+    /// A fetch is copied once, at most.
+    pub(crate) fn compact(&mut self, most: usize) {
+        if !self.is_loose || self.frames.total() <= most {
+            return;
+        }
+        let mut unread: HashMap<usize, usize> = HashMap::new();
+        for fetch in self.queues.values().flat_map(|queue| &queue.fetches) {
+            *unread.entry(fetch.frame().map_or(0, Frame::id)).or_default() += fetch.unread();
+        }
+        for parts in [MOSTLY_READ, PARTLY_READ] {
+            for fetch in self.queues.values_mut().flat_map(|queue| &mut queue.fetches) {
+                let Some(frame) = fetch.frame() else { continue };
+                let left = unread.get(&frame.id()).copied().unwrap_or_default();
+                if left <= frame.size().saturating_mul(parts) / 100 {
+                    fetch.copy_apart();
+                }
+            }
+            if self.frames.total() <= most {
+                return;
+            }
+        }
+        self.is_loose = false;
     }
 
     /// Bytes of a partition that are not yet read.
@@ -142,6 +214,12 @@ impl Buffer {
         !self.queues.contains_key(partition)
     }
 }
+
+/// Percent of an answer up to which it is mostly read: a copy frees three times as much as it takes.
+const MOSTLY_READ: usize = 25;
+
+/// Percent of an answer up to which a copy is worth its while at all.
+const PARTLY_READ: usize = 90;
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,7 @@ use ottla_protocol::records::{
 };
 
 use super::aborted::AbortedTransactions;
+use super::frames::Frame;
 use crate::batch::RecordBatch;
 use crate::options::IsolationLevel;
 use crate::record::{Block, Record};
@@ -29,6 +30,12 @@ pub struct CompletedFetch {
     generation: Generation,
     batches: Batches,
     open: Option<OpenBatch>,
+    /// What `batches` was before the batch that is open.
+    before_open: Batches,
+    /// The memory that it lies in, if somebody counts that.
+    frame: Option<Frame>,
+    /// Whether it is to be copied out of its frame before anything of it is read.
+    apart: bool,
     /// Present when reading committed.
     aborted: Option<AbortedTransactions>,
     decode: DecodeOptions,
@@ -90,8 +97,11 @@ impl CompletedFetch {
             extent: Extent::of(&records, fetch_offset),
             source: TopicPartition::new("", 0),
             generation: Generation::default(),
+            before_open: Batches::new(Bytes::new()),
             batches: Batches::new(records),
             open: None,
+            frame: None,
+            apart: false,
             aborted: (isolation == IsolationLevel::ReadCommitted).then(|| AbortedTransactions::new(aborted)),
             decode: DecodeOptions::DEFAULT,
             next_offset: fetch_offset,
@@ -121,6 +131,54 @@ impl CompletedFetch {
     pub(crate) fn in_generation(mut self, generation: Generation) -> CompletedFetch {
         self.generation = generation;
         self
+    }
+
+    /// The same, as a slice of this memory.
+    pub(crate) fn within(mut self, frame: Frame) -> CompletedFetch {
+        self.frame = Some(frame);
+        self
+    }
+
+    /// The memory that it lies in.
+    pub(crate) fn frame(&self) -> Option<&Frame> {
+        self.frame.as_ref()
+    }
+
+    /// Bytes that are not read to the end of their batch.
+    pub(crate) fn unread(&self) -> usize {
+        self.rest().remaining()
+    }
+
+    /// Whether it keeps much more memory than it is itself.
+    pub(crate) fn is_wasteful(&self) -> bool {
+        let size = self.frame.as_ref().map_or(0, Frame::size);
+        size.saturating_sub(self.unread()) > size / WORTH_COPYING
+    }
+
+    /// Copies what is not read yet into memory of its own.
+    pub(crate) fn copy_apart(&mut self) {
+        let Some(frame) = &self.frame else { return };
+        // Damage is as good as read, and its surroundings say where it ends.
+        if self.failed.is_some() {
+            return;
+        }
+        let copy = Bytes::copy_from_slice(self.rest().as_slice());
+        let frame = frame.copied(copy.len());
+        self.batches = Batches::new(copy);
+        // What was read of it is passed over when it is opened again.
+        self.open = None;
+        self.before_open = Batches::new(Bytes::new());
+        self.frame = Some(frame);
+    }
+
+    /// Has it copied before anything more of it is read, by whoever reads.
+    pub(crate) fn read_apart(&mut self) {
+        self.apart = self.is_wasteful();
+    }
+
+    /// The batch that is open, and all that follow it.
+    fn rest(&self) -> &Batches {
+        if self.open.is_some() { &self.before_open } else { &self.batches }
     }
 
     /// Where the consumer stands: after the last record that was taken, and after what was passed over behind it.
@@ -250,7 +308,11 @@ impl CompletedFetch {
         if let Some(error) = self.failed {
             return Err(error);
         }
+        if std::mem::take(&mut self.apart) {
+            self.copy_apart();
+        }
         loop {
+            self.before_open.clone_from(&self.batches);
             let batch = match self.batches.next() {
                 Some(Ok(batch)) => batch,
                 Some(Err(error)) => {
@@ -363,6 +425,9 @@ impl OpenBatch {
         &self.block.get_or_insert_with(made).1
     }
 }
+
+/// Memory is worth a copy from this part of it on that nobody needs.
+const WORTH_COPYING: usize = 4;
 
 /// Room for so many records is made at once.
 const MOST_RESERVED: usize = 4096;

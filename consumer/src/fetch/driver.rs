@@ -1,7 +1,9 @@
 //! The consumer's own task: connects, sends what the plan says, waits for answers and timers.
 //!
 //! Each broker's request, and each lookup, is a job of its own. The state is locked for moments and never while anything is
-//! awaited.
+//! awaited. When its owner is gone, the task closes the fetch sessions, for which brokers have few places; nobody waits for
+//! that, and it takes a second and `fetch.max.wait.ms` at the most, as a broker may be holding a request on the same
+//! connection.
 //!
 //! Sources: KIP-74, KIP-227, KIP-951.
 
@@ -17,12 +19,13 @@ use std::time::{Duration, Instant};
 use ottla_client::{Client, Cluster, Error, ErrorKind, GroupLane, NodeId, Topic};
 use ottla_protocol::messages::fetch::{FetchRequest, FetchResponse, READ_COMMITTED, READ_UNCOMMITTED};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use super::jobs::{Job, Jobs};
 use super::response::Consequences;
+use super::session::SessionRequest;
 use super::state::FetchState;
 use crate::commit::Committer;
 use crate::metrics::Meter;
@@ -33,6 +36,9 @@ use crate::subscription::Source;
 
 /// The newest version of Fetch that names topics by their names.
 const LAST_VERSION_WITH_NAMES: i16 = 12;
+
+/// For how long closing sessions may take, beyond `fetch.max.wait.ms`.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// What the application's side and the task share.
 #[derive(Debug)]
@@ -88,17 +94,19 @@ pub(crate) struct Context {
 
 /// The task; it ends with its owner.
 #[derive(Debug)]
-pub(crate) struct FetchTask(JoinHandle<()>);
+pub(crate) struct FetchTask {
+    /// Says that the owner is gone by being dropped.
+    _owned: oneshot::Sender<()>,
+}
 
 impl FetchTask {
     pub(crate) fn start(runtime: &Handle, context: Context) -> FetchTask {
-        FetchTask(runtime.spawn(run(context)))
-    }
-}
-
-impl Drop for FetchTask {
-    fn drop(&mut self) {
-        self.0.abort();
+        let (owned, disowned) = oneshot::channel();
+        runtime.spawn(async move {
+            run(&context, disowned).await;
+            close_sessions(&context).await;
+        });
+        FetchTask { _owned: owned }
     }
 }
 
@@ -117,12 +125,12 @@ pub(crate) async fn until<F: Future>(deadline: Instant, future: F) -> Option<F::
     tokio::time::timeout_at(tokio::time::Instant::from_std(deadline), future).await.ok()
 }
 
-async fn run(context: Context) {
+async fn run(context: &Context, mut disowned: oneshot::Receiver<()>) {
     let mut updates = context.client.cluster_updates();
     let mut jobs = Jobs::default();
     loop {
         let cluster = updates.borrow_and_update().clone();
-        let wake_at = start_jobs(&context, &cluster, &mut jobs);
+        let wake_at = start_jobs(context, &cluster, &mut jobs);
         let timer = async {
             match wake_at {
                 Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -130,6 +138,7 @@ async fn run(context: Context) {
             }
         };
         tokio::select! {
+            _ = &mut disowned => return,
             () = context.shared.work.notified() => {}
             () = timer => {}
             Ok(()) = updates.changed() => {}
@@ -138,6 +147,27 @@ async fn run(context: Context) {
                     context.shared.state().give_up(&job, now(), random());
                 }
             }
+        }
+    }
+}
+
+/// Tells brokers that their fetch sessions are over; one that doesn't answer will notice that nobody uses its own.
+async fn close_sessions(context: &Context) {
+    let requests = context.shared.state().plan.close_sessions();
+    let deadline = now() + context.options.fetch_max_wait + CLOSING;
+    let mut jobs = JoinSet::new();
+    for (node, SessionRequest { session_id, session_epoch, .. }) in requests {
+        let (client, lane) = (context.client.clone(), Arc::clone(&context.lane));
+        jobs.spawn(async move {
+            let request = FetchRequest { session_id, session_epoch, ..Default::default() };
+            let connection = client.connection(node, lane.purpose(), deadline).await?;
+            let version = connection.version::<FetchRequest>()?;
+            connection.submit(&request, version, deadline)?.await
+        });
+    }
+    while let Some(closed) = jobs.join_next().await {
+        if let Ok(Err(error)) = closed {
+            tracing::debug!(%error, "a fetch session could not be closed");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! - [`response`]: what an answer means for each partition;
 //! - [`buffer`]: undecoded data within a byte budget; [`completed`]: its decoding, as the application reads; [`damage`]: what
 //!   cannot be decoded;
+//! - [`frames`]: whose memory that is;
 //! - [`state`]: all of it together, as one machine behind one short lock;
 //! - [`driver`]: the task that connects, sends and waits; [`jobs`]: what it has under way.
 //!
@@ -14,6 +15,7 @@ pub(crate) mod buffer;
 pub(crate) mod completed;
 pub(crate) mod damage;
 pub(crate) mod driver;
+pub(crate) mod frames;
 pub(crate) mod jobs;
 pub(crate) mod plan;
 pub(crate) mod response;

@@ -6,10 +6,16 @@
 //! without that partition could be held by the broker for lack of news while the application empties the buffer. Partitions
 //! that are paused don't count.
 //!
-//! Memory: what is buffered and what is asked for stays within `queued.max.bytes`, paused partitions included. Each broker
-//! has an equal share, so that one that doesn't answer takes nothing from the others. When all that a broker's active
-//! partitions have is read and its paused ones fill the share, it is asked for one partition's worth as long as the bound for
-//! the whole consumer allows that. As brokers send one batch whole, however large, an answer may be larger by that.
+//! Memory: what is held and what is asked for stays within `queued.max.bytes`, paused partitions included; [`budget`] says
+//! how much that leaves for each broker. What counts is what memory holds: an answer, until all of it is read. Each broker
+//! has an equal share, so that one that doesn't answer takes nothing from the others, and is asked for half of that at
+//! once, so that one answer is read while the next comes. When all that a broker's active partitions have is read, it is
+//! asked for one partition's worth even beyond its share, as long as what is unread leaves that much of the bound; what
+//! keeps whole answers alive is copied out of them then. As brokers send one batch whole, however large, an answer may be
+//! larger by that.
+//!
+//! Partitions that are read apart, each by a task of its own, have equal parts of the bound instead: one whose reader is slow
+//! takes nothing from the others, on whichever brokers they are.
 //!
 //! Cost: a request costs what has changed since the one before, however many partitions there are. [`Subscription`] and
 //! [`Buffer`] note which partitions they changed; only those are looked at again, and the sums per broker follow. New metadata
@@ -17,6 +23,7 @@
 //!
 //! Sources: KIP-74 (limits), KIP-227 (sessions), KIP-392 (preferred replicas), KIP-516 (topic ids).
 
+mod budget;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,9 +34,10 @@ use ottla_client::{Cluster, NodeId, TopicPartition};
 use ottla_protocol::uuid::Uuid;
 
 use super::buffer::Buffer;
-use super::session::{FetchSession, SessionRequest};
+use super::session::{FetchSession, SessionRequest, Told};
 use crate::subscription::{Assigned, Subscription};
-use rows::{Load, Measure, Row, Rows};
+use budget::{Asking, Budget, Claim, Terms};
+use rows::{Load, Portion, Row, Rows};
 
 /// Where a partition can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +103,10 @@ pub(crate) struct FetchPlan {
     stale: Stale,
     /// The metadata by which the rows were made.
     cluster: Option<Arc<Cluster>>,
-    turn: usize,
+    /// How much each partition may have, by which the rows were made.
+    portion: Portion,
+    /// Counts requests.
+    requests: u64,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +117,10 @@ struct NodeState {
     reserved: usize,
     not_before: Option<Instant>,
     failures: u32,
+    /// The number of the last request.
+    asked: u64,
+    /// Which partition is first in a request without a session.
+    turn: usize,
 }
 
 /// Partitions to be looked at again.
@@ -123,7 +138,8 @@ impl FetchPlan {
             rows: Rows::default(),
             stale: Stale::default(),
             cluster: None,
-            turn: 0,
+            portion: Portion::shared(limits),
+            requests: 0,
         }
     }
 
@@ -175,10 +191,11 @@ impl FetchPlan {
             wake_at: self.rows.wakes.first().map(|(at, _)| *at),
             leaderless: self.rows.leaderless.keys().cloned().collect(),
         };
+        let budget = self.budget(now, subscription.streamed, buffer);
         for (&node, load) in &self.rows.loads {
             // Where partitions are read apart, a slow reader must not hold up the others.
             let is_full = load.full > 0 && !subscription.streamed;
-            if load.askable.is_empty() || is_full || self.allowance(node, load).is_none() {
+            if load.askable.is_empty() || is_full || budget.allowance(node).is_none() {
                 continue;
             }
             match self.nodes.get(&node) {
@@ -221,8 +238,8 @@ impl FetchPlan {
         routes: &dyn Routes,
     ) -> Option<PlannedFetch> {
         self.refresh(now, subscription, buffer, routes);
-        let load = self.rows.loads.get(&node).filter(|load| !load.askable.is_empty())?;
-        let max_bytes = self.allowance(node, load)?;
+        let max_bytes = self.budget(now, subscription.streamed, buffer).allowance(node)?;
+        self.requests += 1;
         let state = self.nodes.entry(node).or_default();
         let session = if state.session.goes_on(with_ids) {
             state.session.request_changes(self.rows.changes(node))
@@ -230,12 +247,19 @@ impl FetchPlan {
             let mut wanted = self.rows.wanted(node);
             // Without a session the broker fills its answer in the order of the request, so everybody has to be first
             // once.
-            self.turn = self.turn.wrapping_add(1);
-            let first = self.turn % wanted.len();
+            state.turn = state.turn.wrapping_add(1);
+            let first = state.turn % wanted.len().max(1);
             wanted.rotate_left(first);
             state.session.request(wanted, with_ids)
         };
         state.reserved = max_bytes;
+        state.asked = self.requests;
+        for Told { partition, generation, end } in &session.told {
+            let assigned = subscription.current_mut(partition, *generation);
+            if let Some(fetching) = assigned.and_then(Assigned::fetching_mut) {
+                fetching.end_offset.get_or_insert(*end);
+            }
+        }
         if let Some(load) = self.rows.loads.get_mut(&node) {
             load.changed.clear();
         }
@@ -267,6 +291,12 @@ impl FetchPlan {
         state.failures = state.failures.saturating_add(1);
     }
 
+    /// What closes the sessions that brokers keep; nothing is asked in them any more.
+    pub(crate) fn close_sessions(&mut self) -> Vec<(NodeId, SessionRequest)> {
+        let nodes = self.nodes.iter_mut();
+        nodes.filter_map(|(node, state)| Some((*node, state.session.close()?))).collect()
+    }
+
     /// Forgets brokers that are gone, but not how long to wait for one that failed: as long as the metadata have it lead, it
     /// is asked again.
     pub(crate) fn retain(&mut self, now: Instant, routes: &dyn Routes) {
@@ -283,11 +313,15 @@ impl FetchPlan {
         routes: &dyn Routes,
     ) {
         self.sync(subscription, buffer);
+        let portion = match subscription.streamed {
+            true => Portion::apart(self.limits, subscription.count()),
+            false => Portion::shared(self.limits),
+        };
+        self.stale.all |= portion != self.portion;
+        self.portion = portion;
         let Stale { all, partitions } = std::mem::take(&mut self.stale);
-        let depth = self.limits.partition_max_bytes.saturating_mul(2);
-        let max_bytes = i32::try_from(self.limits.partition_max_bytes).unwrap_or(i32::MAX);
         let row = |name: &TopicPartition, assigned: &Assigned| {
-            Row::of(name, assigned, buffer.bytes_of(name), Measure { now, depth, max_bytes }, routes)
+            Row::of(name, assigned, buffer.bytes_of(name), portion, now, routes)
         };
         if all {
             self.rows.retain(|name| subscription.partition(name).is_some());
@@ -302,24 +336,56 @@ impl FetchPlan {
         }
     }
 
-    /// How many bytes a broker may be asked for; `None` if it is too little to be worth a request.
-    fn allowance(&self, node: NodeId, load: &Load) -> Option<usize> {
-        let Limits { fetch_max_bytes, partition_max_bytes, queued_max_bytes } = self.limits;
-        let brokers = self.rows.loads.values().filter(|load| load.partitions > 0).count();
-        let share = (queued_max_bytes / brokers.max(1)).max(1);
-        let worth = partition_max_bytes.min(fetch_max_bytes).min(share);
-        // What was asked of a broker when it had more partitions is not held against those that have them now: it may never
-        // answer.
-        let others = self.rows.loads.iter().filter(|(other, load)| **other != node && load.partitions > 0);
-        let asked =
-            others.filter_map(|(other, _)| self.nodes.get(other)).map(|state| state.reserved.min(share));
-        let taken = self.rows.buffered + asked.sum::<usize>();
-        let left = queued_max_bytes.saturating_sub(taken);
-        let room = share.saturating_sub(load.buffered);
-        let room = if room < worth && load.active == 0 { worth } else { room };
-        let most = room.min(left);
-        // The very first question has to be asked, whatever the bound.
-        (most >= worth || taken == 0).then(|| most.max(worth).min(fetch_max_bytes))
+    /// What brokers may be asked for. Where one has run dry and answers of which little is unread leave nothing for it, what
+    /// is unread is copied out of them first, and then counts alone.
+    fn budget(&self, now: Instant, streamed: bool, buffer: &mut Buffer) -> Budget {
+        let budget = self.budget_with(now, streamed, buffer, buffer.frames.total());
+        if !budget.is_short() {
+            return budget;
+        }
+        buffer.compact(budget.ample());
+        let unread = buffer.frames.total().min(self.rows.buffered);
+        self.budget_with(now, streamed, buffer, unread)
+    }
+
+    fn budget_with(&self, now: Instant, streamed: bool, buffer: &Buffer, held: usize) -> Budget {
+        let Limits { fetch_max_bytes, queued_max_bytes: bound, .. } = self.limits;
+        let Portion { part, answer, .. } = self.portion;
+        let loads = || self.rows.loads.iter().filter(|(_, load)| load.partitions > 0);
+        let share = (bound / loads().count().max(1)).max(1);
+        let worth = answer.min(fetch_max_bytes);
+        let worth = if streamed { worth } else { worth.min(share) };
+        let claim = |(&node, load): (&NodeId, &Load)| {
+            let state = self.nodes.get(&node);
+            let (share, held) = match streamed {
+                true => (part.saturating_mul(load.partitions), load.buffered),
+                false => (share, buffer.frames.of(node)),
+            };
+            let claim = Claim {
+                share,
+                held,
+                askable: load.askable.len(),
+                is_dry: if streamed { load.empty > 0 } else { load.active == 0 },
+                asking: state.map_or(Asking::Idle, |state| state.asking(now)),
+                has_failed: state.is_some_and(|state| state.failures > 0),
+                asked: state.map_or(0, |state| state.asked),
+            };
+            (node, claim)
+        };
+        let most = if streamed { usize::MAX } else { share / 2 };
+        let terms = Terms { bound, request: fetch_max_bytes.min(most).max(worth), answer, worth };
+        Budget::new(terms, held, loads().map(claim).collect())
+    }
+}
+
+impl NodeState {
+    fn asking(&self, now: Instant) -> Asking {
+        match (self.in_flight, self.reserved) {
+            (true, 0) => Asking::Begun,
+            (true, bytes) => Asking::For(bytes),
+            (false, _) if self.not_before.is_some_and(|at| at > now) => Asking::PutOff,
+            (false, _) => Asking::Idle,
+        }
     }
 }
 

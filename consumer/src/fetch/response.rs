@@ -7,11 +7,13 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use ottla_client::{Error, Node, NodeId, TopicPartition};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::fetch::{FetchResponse, NodeEndpoint, PartitionData};
 
 use super::completed::CompletedFetch;
+use super::frames::Frame;
 use super::session::Wanted;
 use super::state::FetchState;
 use crate::options::IsolationLevel;
@@ -64,16 +66,24 @@ impl FetchState {
             return consequences;
         }
         let FetchResponse { responses, node_endpoints, session_id, .. } = response;
+        let data = responses.iter().flat_map(|topic| &topic.partitions);
+        let size = data.filter_map(|data| data.records.as_ref()).map(Bytes::len).sum();
+        let frame = self.buffer.frames.hold(node, size);
+        let committed = self.rules.isolation == IsolationLevel::ReadCommitted;
         for topic in responses {
             for data in topic.partitions {
-                let asked =
-                    self.plan.session_mut(node).asked(&topic.topic, topic.topic_id, data.partition_index);
+                let session = self.plan.session_mut(node);
+                let asked = session.asked(&topic.topic, topic.topic_id, data.partition_index);
                 let Some((partition, wanted)) = asked else { continue };
+                let end = if committed { data.last_stable_offset } else { data.high_watermark };
+                if data.error_code.is_ok() && end >= 0 {
+                    session.heard_end(&partition, end);
+                }
                 if !self.is_awaited(&partition, &wanted) {
                     continue;
                 }
                 if data.error_code.is_ok() {
-                    consequences.news |= self.handle_data(&partition, &wanted, now, random, data);
+                    consequences.news |= self.handle_data(&partition, &wanted, now, random, data, &frame);
                 } else {
                     self.handle_error(node, &partition, &wanted, now, random, &data, &mut consequences);
                     let hint = leader_hint(partition, &data, &node_endpoints);
@@ -110,6 +120,7 @@ impl FetchState {
         now: Instant,
         random: f64,
         data: PartitionData,
+        frame: &Frame,
     ) -> bool {
         let rules = self.rules;
         let Some(assigned) = self.subscription.current_mut(partition, wanted.generation) else {
@@ -142,7 +153,8 @@ impl FetchState {
         }
         let aborted = data.aborted_transactions.unwrap_or_default();
         let fetch = CompletedFetch::new(records, wanted.offset, rules.isolation, aborted)
-            .check_crcs(rules.check_crcs);
+            .check_crcs(rules.check_crcs)
+            .within(frame.clone());
         let extent = fetch.extent();
         if extent.next_offset <= wanted.offset && !extent.damaged {
             // Not one whole batch, or none that is asked for: the same question would get the same answer at once.

@@ -4,6 +4,12 @@
 //! wire. The session is numbered; each request counts its epoch up. When the broker has forgotten the session, or the
 //! epochs disagree, the next request names everything again.
 //!
+//! As the broker says nothing of a partition that stands where it did, whoever asks anew (after a seek, or because the
+//! partition went and came back) is told what the broker said before: where its log ends.
+//!
+//! Guarantee: broker and client agree on the partitions of a session. In a session by names a topic that was deleted and
+//! created anew is the same partition; in one by ids it is another.
+//!
 //! ```text
 //!           answered with a session id            answered
 //! full (epoch 0) ----------------> incremental (epoch n) ---> epoch n + 1
@@ -26,6 +32,9 @@ use crate::subscription::Generation;
 /// The epoch of a request that opens a session.
 const INITIAL_EPOCH: i32 = 0;
 
+/// The epoch of a request that closes one.
+const FINAL_EPOCH: i32 = -1;
+
 /// What is asked of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
@@ -44,6 +53,16 @@ pub(crate) struct SessionRequest {
     pub(crate) session_epoch: i32,
     pub(crate) topics: Vec<FetchTopic>,
     pub(crate) forgotten: Vec<ForgottenTopic>,
+    /// What the broker will not say again to those that ask anew; it is not sent.
+    pub(crate) told: Vec<Told>,
+}
+
+/// Where a partition's log ends, as the broker told who asked before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) partition: TopicPartition,
+    pub(crate) generation: Generation,
+    pub(crate) end: i64,
 }
 
 /// What one broker was asked for and remembers.
@@ -53,8 +72,16 @@ pub(crate) struct FetchSession {
     /// The next request's epoch.
     epoch: i32,
     with_ids: bool,
-    partitions: HashMap<TopicPartition, Wanted>,
+    partitions: HashMap<TopicPartition, Known>,
     names: HashMap<Uuid, Arc<str>>,
+}
+
+/// A partition of the session.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    wanted: Wanted,
+    /// Where its log ends, as the broker said last.
+    end: Option<i64>,
 }
 
 impl FetchSession {
@@ -71,39 +98,23 @@ impl FetchSession {
         }
         let full = self.epoch == INITIAL_EPOCH;
         let mut old = std::mem::take(&mut self.partitions);
+        if full {
+            // All of them are new to the session that this opens.
+            old.clear();
+        }
         self.partitions.reserve(wanted.len());
         self.names.clear();
-        let mut topics = Topics::default();
-        let mut forgotten = Forgotten::default();
+        let mut changes = Changes::default();
         for (name, want) in wanted {
             let known = old.remove(&name);
-            if let Some(known) = known
-                && known.topic_id != want.topic_id
-                && !full
-            {
-                forgotten.add(&name, known.topic_id);
-            }
-            if full || known.is_none_or(|known| !known.reads_as(&want)) {
-                topics.add(&name, &want);
-            }
-            if with_ids && !self.names.contains_key(&want.topic_id) {
-                self.names.insert(want.topic_id, name.topic.clone());
-            }
-            self.partitions.insert(name, want);
+            self.want(&mut changes, name, want, known);
         }
-        if !full {
-            let mut gone: Vec<_> = old.into_iter().collect();
-            gone.sort_by(|(one, _), (other, _)| one.cmp(other));
-            for (name, known) in gone {
-                forgotten.add(&name, known.topic_id);
-            }
+        let mut gone: Vec<_> = old.into_iter().collect();
+        gone.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for (name, known) in gone {
+            changes.forgotten.add(&name, known.wanted.topic_id);
         }
-        SessionRequest {
-            session_id: self.id,
-            session_epoch: self.epoch,
-            topics: topics.0,
-            forgotten: forgotten.0,
-        }
+        self.with(changes)
     }
 
     /// Whether the broker remembers what it was asked for, so that only changes need to be told.
@@ -115,36 +126,65 @@ impl FetchSession {
     /// nothing is wanted, not any more. What was not changed costs nothing.
     pub(crate) fn request_changes(
         &mut self,
-        changes: Vec<(TopicPartition, Option<Wanted>)>,
+        changed: Vec<(TopicPartition, Option<Wanted>)>,
     ) -> SessionRequest {
-        let mut topics = Topics::default();
-        let mut forgotten = Forgotten::default();
-        for (name, want) in changes {
-            let Some(want) = want else {
-                if let Some(known) = self.partitions.remove(&name) {
-                    forgotten.add(&name, known.topic_id);
-                }
-                continue;
-            };
-            let known = self.partitions.get(&name);
-            if let Some(known) = known
-                && known.topic_id != want.topic_id
-            {
-                forgotten.add(&name, known.topic_id);
+        let mut changes = Changes::default();
+        for (name, want) in changed {
+            let known = self.partitions.remove(&name);
+            match (want, known) {
+                (Some(want), known) => self.want(&mut changes, name, want, known),
+                (None, Some(known)) => changes.forgotten.add(&name, known.wanted.topic_id),
+                (None, None) => {}
             }
-            if known.is_none_or(|known| !known.reads_as(&want)) {
-                topics.add(&name, &want);
-            }
-            if self.with_ids && !self.names.contains_key(&want.topic_id) {
-                self.names.insert(want.topic_id, name.topic.clone());
-            }
-            self.partitions.insert(name, want);
         }
+        self.with(changes)
+    }
+
+    /// The request that closes the session, if the broker has one; nothing more is asked in it.
+    pub(crate) fn close(&mut self) -> Option<SessionRequest> {
+        let is_open = self.epoch != INITIAL_EPOCH;
+        let session_id = self.id;
+        self.start_over();
+        is_open.then(|| SessionRequest {
+            session_id,
+            session_epoch: FINAL_EPOCH,
+            ..SessionRequest::default()
+        })
+    }
+
+    /// This is wanted of a partition from here on, of which the broker knew that.
+    fn want(&mut self, changes: &mut Changes, name: TopicPartition, want: Wanted, known: Option<Known>) {
+        // By names it is the same partition to the broker, which takes in what is sent before it forgets: both at once
+        // would end with nothing.
+        let (same, other) = match known {
+            Some(known) if self.with_ids && known.wanted.topic_id != want.topic_id => (None, Some(known)),
+            known => (known, None),
+        };
+        if let Some(other) = other {
+            changes.forgotten.add(&name, other.wanted.topic_id);
+        }
+        if same.is_none_or(|known| !known.wanted.reads_as(&want)) {
+            changes.topics.add(&name, &want);
+        }
+        let end = same.and_then(|known| known.end);
+        if let Some(end) = end
+            && same.is_some_and(|known| known.wanted.generation != want.generation)
+        {
+            changes.told.push(Told { partition: name.clone(), generation: want.generation, end });
+        }
+        if self.with_ids && !self.names.contains_key(&want.topic_id) {
+            self.names.insert(want.topic_id, name.topic.clone());
+        }
+        self.partitions.insert(name, Known { wanted: want, end });
+    }
+
+    fn with(&self, changes: Changes) -> SessionRequest {
         SessionRequest {
             session_id: self.id,
             session_epoch: self.epoch,
-            topics: topics.0,
-            forgotten: forgotten.0,
+            topics: changes.topics.0,
+            forgotten: changes.forgotten.0,
+            told: changes.told,
         }
     }
 
@@ -170,8 +210,15 @@ impl FetchSession {
     pub(crate) fn asked(&self, name: &str, id: Uuid, partition: i32) -> Option<(TopicPartition, Wanted)> {
         let topic = if self.with_ids { self.names.get(&id)?.clone() } else { Arc::from(name) };
         let name = TopicPartition { topic, partition };
-        let wanted = *self.partitions.get(&name)?;
+        let wanted = self.partitions.get(&name)?.wanted;
         (!self.with_ids || wanted.topic_id == id).then_some((name, wanted))
+    }
+
+    /// The broker said where a partition's log ends.
+    pub(crate) fn heard_end(&mut self, name: &TopicPartition, end: i64) {
+        if let Some(known) = self.partitions.get_mut(name) {
+            known.end = Some(end);
+        }
     }
 
     fn start_over(&mut self) {
@@ -185,6 +232,14 @@ impl Wanted {
     fn reads_as(&self, other: &Wanted) -> bool {
         Wanted { generation: other.generation, ..*self } == *other
     }
+}
+
+/// What a request says of partitions.
+#[derive(Default)]
+struct Changes {
+    topics: Topics,
+    forgotten: Forgotten,
+    told: Vec<Told>,
 }
 
 /// Topics in the order of their first partition, each once.

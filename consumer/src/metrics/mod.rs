@@ -88,6 +88,7 @@ impl ConsumerMetrics {
 
     /// Takes over where the partitions stand.
     fn observe(&mut self, state: &FetchState) {
+        self.buffer.held = state.buffer.frames.total();
         for (name, assigned) in state.subscription.iter() {
             let fetching = assigned.fetching();
             let (position, end_offset) =
@@ -154,6 +155,9 @@ pub struct PartitionMetrics {
 pub struct BufferMetrics {
     /// Bytes that are fetched and not read.
     pub bytes: usize,
+    /// Bytes of the answers that they came with, which stay in memory until all of one is read: as `bytes`, but for answers
+    /// that are read in part.
+    pub held: usize,
     /// `queued.max.bytes`.
     pub limit: usize,
 }

@@ -25,8 +25,8 @@ use crate::turn::Turn;
 /// Dropping it before its end gives the partition back to the consumer, which offers a new stream of it: from the record
 /// on that was handed out last, as that one does not count as processed.
 ///
-/// What is fetched ahead of a slow holder counts in `queued.max.bytes`, and at most about `max.partition.fetch.bytes` of
-/// it is; other partitions go on meanwhile.
+/// What is fetched ahead of a slow holder is at most an equal part of `queued.max.bytes`, and at most about three times
+/// `max.partition.fetch.bytes` (but a batch comes whole); other partitions go on meanwhile.
 pub struct PartitionStream {
     shared: Arc<Shared>,
     slot: Arc<Slot>,

@@ -270,6 +270,11 @@ impl Subscription {
         self.partitions.get(partition)
     }
 
+    /// How many partitions there are.
+    pub(crate) fn count(&self) -> usize {
+        self.partitions.len()
+    }
+
     /// All partitions.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&TopicPartition, &Assigned)> {
         self.partitions.iter()

@@ -38,6 +38,11 @@ impl Batches {
         self.bytes.len()
     }
 
+    /// The same bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+
     fn split_next(&mut self) -> Result<Option<RecordBatch>, RecordError> {
         let Some(prefix) = self.bytes.first_chunk::<BATCH_LENGTH_OFFSET>() else { return Ok(None) };
         let [o0, o1, o2, o3, o4, o5, o6, o7, l0, l1, l2, l3] = *prefix;

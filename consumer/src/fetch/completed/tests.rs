@@ -1,7 +1,8 @@
 use ottla_protocol::compression::{Compression, Compressor};
-use ottla_protocol::records::{BatchBuilder, NO_HEADERS, SealOptions};
+use ottla_protocol::records::{BatchBuilder, NO_HEADERS, ProducerState, SealOptions};
 
 use super::*;
+use crate::fetch::frames::Frames;
 
 /// A batch of records that say their offset.
 fn batch(base: i64, count: i64, codec: Compression) -> Vec<u8> {
@@ -118,4 +119,116 @@ fn damage_that_hides_the_next_batch_leaves_nothing_to_go_on_at() {
     let mut fetch = fetch(bytes, 5);
     assert!(fetch.next_record().is_err());
     assert_eq!(fetch.behind_damage(None), None);
+}
+
+/// Everything that is left, with what is unread copied apart at every `every`-th record.
+fn read(mut fetch: CompletedFetch, every: usize) -> (Vec<i64>, i64) {
+    let mut seen = Vec::new();
+    while let Some(record) = fetch.next_record().unwrap() {
+        assert_eq!(record.value(), Some(record.offset().to_string().as_bytes()));
+        seen.push(record.offset());
+        if every > 0 && seen.len() % every == 0 {
+            fetch.copy_apart();
+        }
+    }
+    (seen, fetch.next_offset())
+}
+
+#[test]
+fn what_is_copied_out_of_its_answer_is_read_on_as_if_it_had_stayed() {
+    let bytes = || {
+        let cut = batch(30, 5, Compression::None);
+        let batches = [
+            batch(0, 7, Compression::None),
+            batch(10, 5, Compression::Lz4),
+            batch(20, 1, Compression::None),
+            cut[..40].to_vec(),
+        ];
+        batches.concat()
+    };
+    for from in [0, 3, 11] {
+        let expected = read(fetch(bytes(), from), 0);
+        assert_eq!(expected.1, 21);
+        for every in 1..6 {
+            let frame = Frames::default().hold(1, 1_000_000);
+            assert_eq!(read(fetch(bytes(), from).within(frame), every), expected);
+        }
+    }
+}
+
+#[test]
+fn a_copy_holds_what_is_unread_and_lets_go_of_the_answer() {
+    let mut frames = Frames::default();
+    let bytes = [batch(0, 2, Compression::None), batch(2, 2, Compression::None)].concat();
+    let (size, half) = (bytes.len(), bytes.len() / 2);
+    let mut fetch = fetch(bytes, 0).within(frames.hold(1, 10 * size));
+    assert_eq!((fetch.unread(), frames.total()), (size, 10 * size));
+    for _ in 0..2 {
+        fetch.next_record().unwrap();
+    }
+    assert_eq!(fetch.unread(), size, "the batch is not behind it");
+    fetch.next_record().unwrap();
+    fetch.copy_apart();
+    assert_eq!((fetch.unread(), frames.total(), fetch.extent().size), (half, half, size));
+    assert_eq!(fetch.next_record().unwrap().map(|record| record.offset()), Some(3));
+    assert!(fetch.next_record().unwrap().is_none());
+}
+
+#[test]
+fn what_is_read_apart_is_copied_by_whoever_reads_if_it_keeps_much_more() {
+    let mut frames = Frames::default();
+    let bytes = batch(0, 2, Compression::None);
+    let size = bytes.len();
+    let mut wasteful = fetch(bytes.clone(), 0).within(frames.hold(1, 10 * size));
+    wasteful.read_apart();
+    assert_eq!(frames.total(), 10 * size);
+    wasteful.next_record().unwrap();
+    assert_eq!(frames.total(), size);
+    let mut alone = fetch(bytes, 0).within(frames.hold(1, size + 5));
+    alone.read_apart();
+    alone.next_record().unwrap();
+    assert_eq!(frames.total(), size + size + 5);
+}
+
+/// A transactional batch of producer 7: records that say their offset, or the marker of an abort.
+fn transactional(base: i64, records: Option<i64>) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(4096);
+    match records {
+        Some(count) => {
+            for offset in base..base + count {
+                builder.try_append(1, Some(b"k"), Some(offset.to_string().as_bytes()), NO_HEADERS).unwrap();
+            }
+        }
+        None => {
+            let marker = ControlRecord::Abort { coordinator_epoch: 0 };
+            let value = marker.value();
+            builder
+                .try_append(1, Some(&marker.key()), value.as_ref().map(|bytes| &bytes[..]), NO_HEADERS)
+                .unwrap();
+        }
+    }
+    let producer = ProducerState { producer_id: 7, producer_epoch: 0, base_sequence: 0 };
+    let options =
+        SealOptions { producer, transactional: true, control: records.is_none(), ..SealOptions::default() };
+    let sealed = builder.seal(&options, &mut Compressor::none()).unwrap();
+    sealed.into_batch().rebased(base, 3).bytes().to_vec()
+}
+
+#[test]
+fn what_was_aborted_stays_out_however_often_the_rest_is_copied() {
+    let batches = [
+        transactional(0, Some(2)),
+        batch(2, 3, Compression::None),
+        transactional(5, Some(2)),
+        transactional(7, None),
+        transactional(8, Some(3)),
+        batch(11, 2, Compression::None),
+    ];
+    let aborted = AbortedTransaction { producer_id: 7, first_offset: 5, ..Default::default() };
+    for every in 0..4 {
+        let (bytes, listed) = (batches.concat().into(), vec![aborted.clone()]);
+        let fetch = CompletedFetch::new(bytes, 0, IsolationLevel::ReadCommitted, listed);
+        let frame = Frames::default().hold(1, 1_000_000);
+        assert_eq!(read(fetch.within(frame), every), (vec![0, 1, 2, 3, 4, 8, 9, 10, 11, 12], 13));
+    }
 }

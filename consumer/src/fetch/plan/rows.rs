@@ -8,18 +8,35 @@ use std::time::Instant;
 
 use ottla_client::{NodeId, TopicPartition};
 
-use super::{Route, Routes};
+use super::{Limits, Route, Routes};
 use crate::fetch::session::Wanted;
 use crate::subscription::{Assigned, Fetching};
 
-/// What a row is made by.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Measure {
-    pub(super) now: Instant,
-    /// With so much buffered, a partition is full.
+/// How much a partition may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Portion {
+    /// All that is buffered of it and asked for.
+    pub(super) part: usize,
+    /// With so much buffered, it is full.
     pub(super) depth: usize,
     /// What one answer may bring.
-    pub(super) max_bytes: i32,
+    pub(super) answer: usize,
+}
+
+impl Portion {
+    /// That of a partition which others wait for: two answers may be there, so that one is read while the next comes.
+    pub(super) fn shared(limits: Limits) -> Portion {
+        let answer = limits.partition_max_bytes;
+        Portion { part: limits.queued_max_bytes, depth: answer.saturating_mul(2), answer }
+    }
+
+    /// That of one of so many which are read at a pace of their own: an equal part of the bound.
+    pub(super) fn apart(limits: Limits, partitions: usize) -> Portion {
+        let Portion { depth, answer, .. } = Portion::shared(limits);
+        let part = limits.queued_max_bytes / partitions.max(1);
+        let answer = answer.min(part / 2).max(1);
+        Portion { part, depth: depth.min(part.saturating_sub(answer) + 1), answer }
+    }
 }
 
 /// What the plan knows of a partition.
@@ -43,10 +60,10 @@ impl Row {
         name: &TopicPartition,
         assigned: &Assigned,
         bytes: usize,
-        measure: Measure,
+        portion: Portion,
+        now: Instant,
         routes: &dyn Routes,
     ) -> Row {
-        let Measure { now, depth, max_bytes } = measure;
         let fetching = assigned.fetching();
         let base = Row { bytes, is_paused: assigned.paused, ..Row::default() };
         let Some(route) = routes.route(name) else { return Row { is_leaderless: !assigned.held, ..base } };
@@ -69,11 +86,16 @@ impl Row {
             topic_id: route.topic_id,
             leader_epoch: route.epoch,
             offset: fetching.fetch_offset,
-            max_bytes,
+            max_bytes: i32::try_from(portion.answer).unwrap_or(i32::MAX),
             generation: assigned.generation,
         };
-        let is_full = bytes >= depth;
+        let is_full = bytes >= portion.depth;
         Row { is_full, wants: (!is_full).then_some(wants), ..base }
+    }
+
+    /// Whether it may be asked for, and has nothing to read.
+    fn is_empty(&self) -> bool {
+        self.bytes == 0 && self.wants.is_some()
     }
 }
 
@@ -102,6 +124,8 @@ pub(super) struct Load {
     pub(super) buffered: usize,
     /// Bytes of partitions that are not paused.
     pub(super) active: usize,
+    /// Askable partitions of which nothing is buffered.
+    pub(super) empty: usize,
     /// Partitions of topics without an id.
     pub(super) without_id: usize,
 }
@@ -141,6 +165,7 @@ impl Rows {
         load.active += if row.is_paused { 0 } else { row.bytes };
         load.full += usize::from(row.is_full);
         load.without_id += usize::from(!row.has_id);
+        load.empty += usize::from(row.is_empty());
         if row.wants.is_some() {
             load.askable.insert(name.clone());
             load.changed.insert(name.clone());
@@ -167,6 +192,7 @@ impl Rows {
         load.active -= if row.is_paused { 0 } else { row.bytes };
         load.full -= usize::from(row.is_full);
         load.without_id -= usize::from(!row.has_id);
+        load.empty -= usize::from(row.is_empty());
         if row.wants.is_some() {
             load.askable.remove(name);
             load.changed.insert(name.clone());

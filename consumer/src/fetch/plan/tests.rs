@@ -1,5 +1,7 @@
 #![allow(clippy::disallowed_methods, reason = "a script needs some instant to start from")]
 
+use bytes::Bytes;
+
 use super::*;
 use crate::fetch::completed::CompletedFetch;
 use crate::options::IsolationLevel;
@@ -61,10 +63,48 @@ impl Bench {
     }
 
     fn buffer(&mut self, partition: usize, bytes: usize) {
-        let generation = self.subscription.partition(&name(partition)).unwrap().generation;
-        let fetch =
-            CompletedFetch::new(vec![0; bytes].into(), 5, IsolationLevel::ReadUncommitted, Vec::new());
-        self.buffer.push(&name(partition), generation, fetch);
+        let node = self.leaders.of[partition].unwrap_or(0);
+        self.answer(node, vec![0; bytes].into(), &[(partition, bytes)]);
+    }
+
+    /// An answer that brought so many bytes of each of these.
+    fn answer(&mut self, node: NodeId, mut bytes: Bytes, brought: &[(usize, usize)]) {
+        let frame = self.buffer.frames.hold(node, bytes.len());
+        for (partition, size) in brought {
+            let generation = self.subscription.partition(&name(*partition)).unwrap().generation;
+            let slice = bytes.split_to(*size);
+            let fetch = CompletedFetch::new(slice, 5, IsolationLevel::ReadUncommitted, Vec::new());
+            self.buffer.push(&name(*partition), generation, fetch.within(frame.clone()));
+        }
+    }
+
+    fn read_all(&mut self) {
+        let Bench { buffer, subscription, .. } = self;
+        while let Some(reading) = buffer.take(|name| !subscription.partition(name).unwrap().paused) {
+            buffer.finish(&reading);
+        }
+    }
+}
+
+/// Memory that is counted for as long as any of it is held.
+struct Counted(Vec<u8>, std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl Counted {
+    fn bytes(size: usize, total: &std::sync::Arc<std::sync::atomic::AtomicUsize>) -> Bytes {
+        total.fetch_add(size, std::sync::atomic::Ordering::Relaxed);
+        Bytes::from_owner(Counted(vec![0; size], total.clone()))
+    }
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.1.fetch_sub(self.0.len(), std::sync::atomic::Ordering::Relaxed);
     }
 }
 
@@ -141,7 +181,12 @@ fn paused_partitions_that_fill_a_share_do_not_starve_the_others_as_long_as_the_b
     assert_eq!(bench.request(1).unwrap().max_bytes, 10);
     bench.plan.finish(1, bench.now, Duration::ZERO);
     bench.buffer(0, 45);
-    assert_eq!(bench.outlook().ready, [1, 2]);
+    // There is room for one, and the other has waited longer.
+    assert_eq!(bench.outlook().ready, [2]);
+    assert_eq!(bench.request(2).unwrap().max_bytes, 10);
+    assert!(bench.outlook().ready.is_empty());
+    bench.plan.finish(2, bench.now, Duration::ZERO);
+    assert_eq!(bench.outlook().ready, [1]);
     bench.buffer(0, 1);
     assert!(bench.outlook().ready.is_empty());
     assert_eq!(bench.request(1), None);
@@ -156,15 +201,96 @@ fn what_is_asked_of_one_broker_is_not_promised_to_another() {
     let mut bench = Bench::new(&[1, 1, 2, 2]);
     bench.buffer(0, 85);
     bench.subscription.set_paused(&name(0), true);
-    assert_eq!(bench.request(2).unwrap().max_bytes, 15);
+    assert_eq!(bench.request(1).unwrap().max_bytes, 10);
     assert!(bench.outlook().ready.is_empty());
-    bench.plan.finish(2, bench.now, Duration::ZERO);
+    bench.plan.finish(1, bench.now, Duration::ZERO);
+    assert_eq!(bench.outlook().ready, [2]);
+}
+
+#[test]
+fn a_quiet_broker_that_is_asked_again_and_again_leaves_enough_for_one_whose_share_rests() {
+    for quiet in [1, 12] {
+        let mut bench = Bench::new(&[vec![2, 2], vec![1; quiet]].concat());
+        bench.plan.limits.fetch_max_bytes = 100;
+        bench.buffer(0, 70);
+        bench.subscription.set_paused(&name(0), true);
+        for _ in 0..5 {
+            // Both are found ready, but the quiet one comes first.
+            assert_eq!(bench.outlook().ready, [1, 2]);
+            bench.plan.begin(2);
+            assert!(bench.request(1).is_some());
+            assert_eq!(bench.request(2).unwrap().max_bytes, 10);
+            bench.plan.finish(1, bench.now, Duration::ZERO);
+            bench.plan.finish(2, bench.now, Duration::ZERO);
+        }
+    }
+}
+
+#[test]
+fn what_is_unread_of_answers_that_are_read_takes_no_more_than_it_is() {
+    let total = std::sync::Arc::default();
+    let mut bench = Bench::new(&[1; 31]);
+    for resting in 1..31 {
+        let max_bytes = bench.request(1).unwrap().max_bytes.min(20);
+        bench.plan.finish(1, bench.now, Duration::ZERO);
+        bench.answer(1, Counted::bytes(max_bytes, &total), &[(resting, 2), (0, max_bytes - 2)]);
+        bench.subscription.set_paused(&name(resting), true);
+        bench.read_all();
+        let held = total.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(held <= 100, "{held} bytes are held for {} that are unread", 2 * resting);
+    }
+    assert_eq!(bench.outlook().ready, [1]);
+    let unread: usize = (1..31).map(|partition| bench.buffer.bytes_of(&name(partition))).sum();
+    assert_eq!(unread, 60);
+}
+
+#[test]
+fn readers_that_stand_still_hold_up_nobody_who_reads_apart() {
+    // All on one broker, or most of them on another.
+    for leaders in [vec![1; 10], [vec![2; 9], vec![1]].concat(), [vec![1; 4], vec![2; 5], vec![1]].concat()] {
+        let mut bench = Bench::new(&leaders);
+        bench.subscription.streamed = true;
+        for round in 0..30 {
+            let mut answers = Vec::new();
+            for node in bench.outlook().ready {
+                let room = bench.request(node).unwrap().max_bytes;
+                answers.push((node, room, bench.plan.rows.wanted(node)));
+            }
+            let mut got = false;
+            for (node, mut room, wanted) in answers {
+                // Those that nobody reads first.
+                for (name, want) in wanted {
+                    let size = room.min(want.max_bytes as usize);
+                    room -= size;
+                    if size > 0 {
+                        bench.answer(node, vec![0; size].into(), &[(name.partition as usize, size)]);
+                        got |= name.partition == 9;
+                    }
+                }
+                bench.plan.finish(node, bench.now, Duration::ZERO);
+            }
+            assert!(bench.plan.rows.buffered <= 100 && bench.buffer.frames.total() <= 100);
+            assert!(got || round < 20, "{leaders:?}, round {round}");
+            while let Some(reading) = bench.buffer.take_of(&name(9)) {
+                bench.buffer.finish(&reading);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slow_reader_apart_takes_no_other_partition_of_its_broker_away() {
+    let mut bench = Bench::new(&[1, 1, 1, 1, 1, 1, 2]);
+    bench.subscription.streamed = true;
+    bench.buffer(0, 25);
+    bench.buffer(1, 25);
     assert_eq!(bench.outlook().ready, [1, 2]);
+    assert_eq!(partitions(&bench.request(1).unwrap()), [2, 3, 4, 5]);
 }
 
 #[test]
 fn a_broker_that_never_answers_takes_nothing_from_the_others() {
-    let mut bench = Bench::new(&[1, 2]);
+    let mut bench = Bench::new(&[1, 1, 2, 2]);
     bench.request(1);
     for _ in 0..5 {
         assert_eq!(bench.outlook().ready, [2]);
@@ -175,12 +301,12 @@ fn a_broker_that_never_answers_takes_nothing_from_the_others() {
 
 #[test]
 fn partitions_that_move_away_from_a_broker_that_never_answers_are_asked_for_at_once() {
-    let mut bench = Bench::new(&[1, 1]);
+    let mut bench = Bench::new(&[1; 12]);
     bench.plan.limits.fetch_max_bytes = 100;
-    assert_eq!(bench.request(1).unwrap().max_bytes, 100);
-    bench.leaders.of[1] = Some(2);
+    assert_eq!(bench.request(1).unwrap().max_bytes, 50);
+    bench.leaders.of[1..7].fill(Some(2));
     assert_eq!(bench.outlook().ready, [2]);
-    assert_eq!(bench.request(2).unwrap().max_bytes, 50);
+    assert_eq!(bench.request(2).unwrap().max_bytes, 25);
 }
 
 #[test]
@@ -315,9 +441,9 @@ fn held_halted_and_reporting_partitions_are_not_asked_for() {
 }
 
 /// Counts what is asked of the metadata.
-struct Counted(std::cell::Cell<usize>);
+struct Lookups(std::cell::Cell<usize>);
 
-impl Routes for Counted {
+impl Routes for Lookups {
     fn route(&self, _: &TopicPartition) -> Option<Route> {
         self.0.set(self.0.get() + 1);
         Some(Route { leader: 1, epoch: 1, topic_id: Uuid([7; 16]) })
@@ -332,7 +458,7 @@ impl Routes for Counted {
 fn a_round_over_ten_thousand_partitions_looks_at_those_with_news_alone() {
     let mut bench = Bench::new(&[1; 10_000]);
     let Bench { now, subscription, buffer, plan, .. } = &mut bench;
-    let counted = Counted(std::cell::Cell::new(0));
+    let counted = Lookups(std::cell::Cell::new(0));
     plan.begin(1);
     plan.request(1, true, *now, subscription, buffer, &counted).unwrap();
     assert_eq!(counted.0.take(), 10_000);

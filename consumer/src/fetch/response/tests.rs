@@ -308,3 +308,43 @@ fn the_epoch_of_what_was_fetched_is_kept_and_a_divergence_that_an_answer_names_i
     assert_eq!((fetching.position.offset, fetching.position.leader_epoch), (6, Some(2)));
     assert_eq!(fetching.fetch_offset, 6);
 }
+
+#[test]
+fn a_seek_to_where_a_quiet_partition_stands_keeps_its_end_known() {
+    for to in [5, 3] {
+        let (mut state, now) = asked(OffsetReset::None);
+        state.handle_response(1, now, 0.5, answer(PartitionData { high_watermark: 5, ..Default::default() }));
+        ask(&mut state, now);
+        state.seek(&name(), Start::Offset(to));
+        // The broker says nothing of what stands where it did.
+        state.handle_response(1, now, 0.5, FetchResponse { session_id: 9, ..Default::default() });
+        assert_eq!(state.subscription.partition(&name()).unwrap().fetching().unwrap().end_offset, None);
+        ask(&mut state, now);
+        assert_eq!(state.subscription.partition(&name()).unwrap().fetching().unwrap().end_offset, Some(5));
+    }
+}
+
+#[test]
+fn a_partition_that_went_and_came_back_knows_its_end() {
+    let (mut state, now) = asked(OffsetReset::None);
+    state.handle_response(1, now, 0.5, answer(PartitionData { high_watermark: 5, ..Default::default() }));
+    state.remove(&name());
+    assert!(state.outlook(now, &OneLeader).ready.is_empty());
+    state.subscription.add(name(), Start::Offset(5), false);
+    ask(&mut state, now);
+    assert_eq!(state.subscription.partition(&name()).unwrap().fetching().unwrap().end_offset, Some(5));
+}
+
+#[test]
+fn what_an_answer_brought_counts_until_all_of_it_is_read() {
+    let (mut state, now) = asked(OffsetReset::None);
+    let bytes = batch(5, 3);
+    let size = bytes.len();
+    state.handle_response(1, now, 0.5, answer(records(bytes)));
+    assert_eq!((state.buffer.frames.total(), state.buffer.frames.of(1)), (size, size));
+    let reading = state.next_reading().unwrap();
+    state.buffer.finish(&reading);
+    assert_eq!(state.buffer.frames.total(), size, "it is still being read");
+    drop(reading);
+    assert_eq!(state.buffer.frames.total(), 0);
+}

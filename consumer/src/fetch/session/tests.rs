@@ -125,6 +125,56 @@ fn a_seek_to_the_same_offset_is_not_sent_but_remembered() {
 }
 
 #[test]
+fn whoever_asks_anew_for_what_the_broker_says_nothing_of_is_told_where_the_log_ended() {
+    let mut session = FetchSession::default();
+    session.request(vec![want("a", 0, 5), want("b", 0, 6)], true);
+    session.handle_response(77, ErrorCode::NONE);
+    session.heard_end(&TopicPartition::new("a", 0), 5);
+    assert_eq!(session.request(vec![want("a", 0, 5), want("b", 0, 6)], true).told, []);
+    let mut subscription = Subscription::default();
+    subscription.add(TopicPartition::new("x", 0), Start::Offset(0), false);
+    subscription.seek(&TopicPartition::new("x", 0), Start::Offset(0));
+    let sought = subscription.iter().next().unwrap().1.generation;
+    let anew = |topic, offset| {
+        let (name, wanted) = want(topic, 0, offset);
+        (name, Wanted { generation: sought, ..wanted })
+    };
+    let told = [Told { partition: TopicPartition::new("a", 0), generation: sought, end: 5 }];
+    let changes = [anew("a", 3), anew("b", 6)].map(|(name, wanted)| (name, Some(wanted)));
+    session.handle_response(77, ErrorCode::NONE);
+    assert_eq!(session.request_changes(changes.to_vec()).told, told);
+    // What a session says is said anew by the next.
+    session.handle_failure();
+    assert_eq!(session.request(vec![want("a", 0, 3)], true).told, []);
+}
+
+#[test]
+fn in_a_session_by_names_a_topic_that_was_made_anew_is_not_forgotten() {
+    for by_changes in [false, true] {
+        let mut session = FetchSession::default();
+        session.request(vec![want("a", 0, 5)], false);
+        session.handle_response(77, ErrorCode::NONE);
+        let (name, old) = want("a", 0, 5);
+        let new = Wanted { topic_id: Uuid([9; 16]), offset: 0, ..old };
+        let request = match by_changes {
+            true => session.request_changes(vec![(name, Some(new))]),
+            false => session.request(vec![(name, new)], false),
+        };
+        assert_eq!(shape(&request), (77, 1, strings(&["a-0@0"]), vec![]));
+    }
+}
+
+#[test]
+fn only_a_session_that_is_open_is_closed_and_only_once() {
+    let mut session = FetchSession::default();
+    assert_eq!(session.close(), None);
+    session.request(vec![want("a", 0, 5)], true);
+    session.handle_response(77, ErrorCode::NONE);
+    assert_eq!(session.close().as_ref().map(shape), Some((77, -1, vec![], vec![])));
+    assert_eq!(session.close(), None);
+}
+
+#[test]
 fn epochs_wrap_to_one() {
     let mut session = FetchSession { id: 5, epoch: i32::MAX, with_ids: true, ..Default::default() };
     session.handle_response(5, ErrorCode::NONE);
