@@ -20,11 +20,13 @@
 //! - `simulation`, `world`: the run of anybody's code; `recorder`, `pipes`, `mortal`, `threads`: what it
 //!   stands on;
 //! - `faults`: what goes wrong and when; `saboteur`: harm, and its mending;
-//! - `plan`: what a seed decides; `run`: its course; `producing`, `reading`, `pipeline`: the applications in it.
+//! - `plan`: what a seed decides; `run`: its course; `producing`, `reading`, `pipeline`: the applications in it, and `app`,
+//!   what those know that read.
 
 #![allow(clippy::disallowed_methods, reason = "runs are drivers: they own clock, chance and tasks")]
 #![allow(unexpected_cfgs, reason = "tokio's own flag, which names no feature of this crate")]
 
+mod app;
 mod faults;
 mod mortal;
 mod pipeline;

@@ -11,11 +11,12 @@ use ottla_mock::history::{Event, Place};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::app::name;
 use crate::mortal::Mortality;
 use crate::pipeline::Pipeline;
 use crate::plan::{Departure, INPUT, PIPELINES, Plan, READERS};
 use crate::producing::Producing;
-use crate::reading::{HEARTBEAT, Membership, Reading, SESSION, name};
+use crate::reading::{HEARTBEAT, Membership, Reading, SESSION};
 use crate::simulation::{Outcome, Simulation};
 use crate::world::World;
 

@@ -92,6 +92,11 @@ impl World {
         let _ = calm.wait_for(|calm| *calm).await;
     }
 
+    /// Whether the faults are over and everything that they broke is mended.
+    pub(crate) fn is_calm(&self) -> bool {
+        *self.calm.borrow()
+    }
+
     /// Waits until every group, and every consumer without one, that was [opened](ottla_mock::history::Event::Opened) has
     /// been handed all that there is for it, and no transaction is open. Bound it by a timeout: what never comes is found
     /// by the judge.

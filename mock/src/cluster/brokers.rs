@@ -81,6 +81,11 @@ impl Brokers {
         self.all.get(&id).is_some_and(|broker| !broker.fenced)
     }
 
+    /// Whether a broker serves.
+    pub(crate) fn runs(&self, id: i32) -> bool {
+        self.all.get(&id).is_some_and(|broker| broker.state == BrokerState::Running)
+    }
+
     /// The broker that clients take for the controller.
     pub(crate) fn controller(&self) -> Option<i32> {
         self.live().next().map(|broker| broker.id)

@@ -31,6 +31,16 @@ pub enum HarmError {
         /// The partition.
         partition: i32,
     },
+    /// The broker's copy lacks what others have, and losing records is not allowed (`unclean.leader.election.enable`).
+    #[error("broker {broker} is not in sync for {topic}-{partition}, and may not lead it")]
+    OutOfSync {
+        /// The broker.
+        broker: i32,
+        /// The partition's topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+    },
 }
 
 impl Cluster {
@@ -40,22 +50,18 @@ impl Cluster {
     /// # Errors
     /// Where there is no such broker.
     pub fn kill_broker(&mut self, now: Instant, broker: i32) -> Result<(), HarmError> {
+        // A follower counts as in sync for as long as the controller believes in it.
         self.go_down(broker)?;
-        for topic in self.topics.iter_mut() {
-            for partition in topic.partitions.iter_mut().filter(|p| p.replicas.contains(&broker)) {
-                match partition.leader == broker {
-                    true => partition.stop_copying(),
-                    // It copies no more, but counts as in sync for as long as the controller believes in it.
-                    false => partition.hold(broker),
-                }
-            }
-        }
+        self.all_partitions()
+            .filter(|partition| partition.leader == broker)
+            .for_each(|partition| partition.stop_copying());
         self.await_silence(now, broker);
         self.settle(now);
         Ok(())
     }
 
-    /// A broker shuts down in good order: others lead first, and nothing is lost.
+    /// A broker shuts down in good order: others lead first, and nothing is lost. Of each producer it will know one batch
+    /// when it starts again, not five, as that is what brokers write down.
     ///
     /// # Errors
     /// Where there is no such broker.
@@ -67,6 +73,9 @@ impl Cluster {
         }
         self.fence(now, broker);
         self.settle(now);
+        if self.brokers.runs(broker) {
+            self.all_partitions().for_each(|partition| partition.note_producers(broker));
+        }
         self.go_down(broker)?;
         self.settle(now);
         Ok(())
@@ -84,11 +93,7 @@ impl Cluster {
             BrokerState::Paused => return Ok(()),
             BrokerState::Running => found.state = BrokerState::Paused,
         }
-        for topic in self.topics.iter_mut() {
-            for partition in topic.partitions.iter_mut().filter(|p| p.replicas.contains(&broker)) {
-                partition.hold(broker);
-            }
-        }
+        self.all_partitions().for_each(|partition| partition.fell_silent(broker));
         self.await_silence(now, broker);
         Ok(())
     }
@@ -149,10 +154,11 @@ impl Cluster {
         (found.leader >= 0).then_some(found.leader)
     }
 
-    /// Another replica leads from now on. What it has not copied is lost.
+    /// Another replica leads from now on. What it has not copied is lost, which is nothing that was acknowledged by
+    /// `acks=all`, unless `unclean.leader.election.enable` lets replicas lead that are out of sync.
     ///
     /// # Errors
-    /// Where there is no such partition, or the broker is no live replica of it.
+    /// Where there is no such partition, or the broker is no live replica of it, or one that may not lead.
     pub fn move_leader(
         &mut self,
         now: Instant,
@@ -163,6 +169,10 @@ impl Cluster {
         let id = self.check_replica(topic, partition, to)?;
         if !self.brokers.is_live(to) {
             return Err(HarmError::BrokerDown(to));
+        }
+        let may_lead = self.unclean_election(id);
+        if !self.partition_mut(id, partition).is_some_and(|found| may_lead || found.isr.contains(&to)) {
+            return Err(HarmError::OutOfSync { broker: to, topic: topic.to_owned(), partition });
         }
         self.lead(now, id, partition, to);
         self.settle(now);
@@ -206,13 +216,16 @@ impl Cluster {
     pub fn resume_replication(&mut self, now: Instant, topic: &str, partition: i32) -> Result<(), HarmError> {
         let missing = || HarmError::NoSuchPartition(topic.to_owned(), partition);
         let id = self.topics.get(topic).ok_or_else(missing)?.id;
-        self.partition_mut(id, partition).ok_or_else(missing)?.catch_up();
+        let found = self.partition_mut(id, partition).ok_or_else(missing)?;
+        found.release_all();
+        found.catch_up();
+        self.follow(id, partition);
         self.parked.wake(id, partition);
         self.settle(now);
         Ok(())
     }
 
-    /// A follower falls out of sync, or comes back.
+    /// A follower falls out of sync and copies nothing, or copies again and comes back.
     ///
     /// # Errors
     /// Where there is no such partition, or the broker is no replica of it.
@@ -227,8 +240,14 @@ impl Cluster {
         let id = self.check_replica(topic, partition, follower)?;
         if let Some(found) = self.partition_mut(id, partition).filter(|found| found.leader != follower) {
             match in_sync {
-                true => found.joined(follower),
-                false => found.left(follower),
+                true => {
+                    found.release(follower);
+                    found.joined(follower);
+                }
+                false => {
+                    found.hold(follower);
+                    found.left(follower);
+                }
             }
         }
         self.parked.wake(id, partition);
@@ -276,6 +295,7 @@ impl Cluster {
         let found = self.brokers.get_mut(broker).ok_or(HarmError::NoSuchBroker(broker))?;
         found.state = BrokerState::Down;
         found.sessions = Default::default();
+        self.all_partitions().for_each(|partition| partition.fell_silent(broker));
         self.output(Output::Listen { broker, open: false });
         self.cut_connections(broker)
     }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use ottla_protocol::uuid::Uuid;
 
 use super::alarms::Alarm;
-use super::brokers::{Broker, BrokerState};
 use super::{Cluster, Partition};
 use crate::configs;
 use crate::versions::Release;
@@ -20,6 +19,10 @@ impl Cluster {
         self.options.release >= Release::V3_9 || self.brokers.controller() == Some(broker)
     }
 
+    pub(super) fn all_partitions(&mut self) -> impl Iterator<Item = &mut Partition> {
+        self.topics.iter_mut().flat_map(|topic| topic.partitions.iter_mut())
+    }
+
     /// The partitions that a broker leads.
     pub(super) fn led_by(&self, broker: i32) -> Vec<(Uuid, i32)> {
         self.partitions_where(|partition| partition.leader == broker)
@@ -27,8 +30,7 @@ impl Cluster {
 
     /// Fences a broker that has been silent for too long, unless it is back.
     pub(super) fn fence_if_silent(&mut self, now: Instant, broker: i32) {
-        let silent = self.brokers.get(broker).is_some_and(|found| found.state != BrokerState::Running);
-        if silent {
+        if !self.brokers.runs(broker) {
             self.fence(now, broker);
             self.settle(now);
         }
@@ -47,8 +49,8 @@ impl Cluster {
             }
             if let Some(partition) = self.partition_mut(topic, index) {
                 partition.left(broker);
-                partition.held.retain(|held| *held != broker);
             }
+            self.finish_reassignment(now, topic, index);
             self.parked.wake(topic, index);
         }
         self.topics_changed();
@@ -57,14 +59,12 @@ impl Cluster {
     /// Leaders give up on a follower that hasn't had all that they have for `replica.lag.time.max.ms`, and look again after half
     /// of that, as long as the controller believes in it. One that lacks nothing stays in sync.
     pub(super) fn shrink_if_lagging(&mut self, now: Instant, broker: i32) {
-        let silent = |id: i32| self.brokers.get(id).is_some_and(|found| found.state != BrokerState::Running);
-        if !silent(broker) || !self.brokers.is_live(broker) {
+        if self.brokers.runs(broker) || !self.brokers.is_live(broker) {
             return;
         }
         let lags = |partition: &Partition| {
             partition.leader != broker
-                && !silent(partition.leader)
-                && partition.held.contains(&broker)
+                && partition.serves()
                 && partition.isr.contains(&broker)
                 && partition.end_of(broker) < partition.log.end_offset()
         };
@@ -84,16 +84,21 @@ impl Cluster {
         if let Some(found) = self.brokers.get_mut(broker) {
             found.fenced = false;
         }
+        self.all_partitions().for_each(|partition| partition.spoke(broker));
         for (topic, index) in self.partitions_where(|partition| partition.replicas.contains(&broker)) {
             let unclean = self.unclean_election(topic);
             let Some(partition) = self.partition_mut(topic, index) else { continue };
-            partition.held.retain(|held| *held != broker);
-            if partition.leader < 0 && (partition.isr.contains(&broker) || unclean) {
-                self.lead(now, topic, index, broker);
-                self.follow(topic, index);
-            } else if partition.leader >= 0 {
-                partition.joined(broker);
+            if partition.leader < 0 {
+                if partition.isr.contains(&broker) || unclean {
+                    self.lead(now, topic, index, broker);
+                }
+            } else {
                 partition.catch_up_one(broker);
+                if partition.leader == broker {
+                    // Nobody could copy from it meanwhile, whoever came back.
+                    self.copy_rest(now, topic, index);
+                }
+                self.follow(topic, index);
             }
             // What followers would have copied while their leader was paused.
             self.replicate(now, topic, index);
@@ -125,25 +130,19 @@ impl Cluster {
 
     /// Makes a replica the leader.
     pub(crate) fn lead(&mut self, now: Instant, topic: Uuid, index: i32, leader: i32) {
-        let copied_at = self.copied_at(now);
         let Some(partition) = self.partition_mut(topic, index) else { return };
         partition.lead(leader);
         // What the others lacked of the old leader's log they copy from the new one, if it has that.
-        partition.appended(copied_at);
-        if let Some(at) = copied_at {
-            self.alarms.set(at, Alarm::Replicate(topic, index));
-        }
+        self.copy_rest(now, topic, index);
+        self.follow(topic, index);
         self.led_anew(now, topic, index);
     }
 
-    /// Those that were back before their leader had nobody to copy from; now they have.
-    fn follow(&mut self, topic: Uuid, index: i32) {
-        let runs = |broker: &&Broker| broker.state == BrokerState::Running;
-        let running: Vec<i32> = self.brokers.live().filter(runs).map(|broker| broker.id).collect();
+    /// Those that were back before their leader had nobody to copy from; now they may have.
+    pub(super) fn follow(&mut self, topic: Uuid, index: i32) {
+        let live: Vec<i32> = self.brokers.live().map(|broker| broker.id).collect();
         let Some(partition) = self.partition_mut(topic, index) else { return };
-        for broker in running {
-            partition.joined(broker);
-        }
+        live.into_iter().for_each(|broker| partition.joined(broker));
     }
 
     fn led_anew(&mut self, now: Instant, topic: Uuid, index: i32) {
@@ -151,7 +150,8 @@ impl Cluster {
         self.coordinators_moved(now, topic, index);
     }
 
-    fn unclean_election(&self, topic: Uuid) -> bool {
+    /// Whether a replica that is out of sync may lead.
+    pub(super) fn unclean_election(&self, topic: Uuid) -> bool {
         let Some(topic) = self.topics.by_id(topic) else { return false };
         let broker = self.brokers.common_configs();
         configs::topic_value("unclean.leader.election.enable", &topic.configs, &broker) == "true"

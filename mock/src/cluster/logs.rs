@@ -1,12 +1,12 @@
 //! Topics and their logs: creating, growing, changing, and what replication does to them.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::uuid::Uuid;
 
 use super::alarms::Alarm;
-use super::brokers::BrokerState;
 use super::{Cluster, Partition, Topic};
 use crate::configs::{self, Values};
 use crate::log::{LogConfig, PartitionLog};
@@ -120,10 +120,18 @@ impl Cluster {
         let Some(topic) = self.topics.get(name) else { return };
         let (config, min_isr) = self.log_config(&topic.configs);
         let brokers = &self.brokers;
+        let silent: BTreeSet<i32> =
+            brokers.iter().map(|broker| broker.id).filter(|id| !brokers.runs(*id)).collect();
         let Some(topic) = self.topics.get_mut(name) else { return };
         for replicas in replicas {
             let log = PartitionLog::new(config.clone());
-            topic.partitions.push(Partition::new(log, replicas, min_isr, |id| brokers.is_live(id)));
+            topic.partitions.push(Partition::new(
+                log,
+                replicas,
+                min_isr,
+                |id| brokers.is_live(id),
+                silent.clone(),
+            ));
         }
         self.topics_changed();
     }
@@ -160,25 +168,23 @@ impl Cluster {
 
     /// A partition's log has grown.
     pub(crate) fn grown(&mut self, now: Instant, topic: Uuid, index: i32) {
+        self.copy_rest(now, topic, index);
+        self.parked.wake(topic, index);
+    }
+
+    /// Has those in sync copy what they lack.
+    pub(super) fn copy_rest(&mut self, now: Instant, topic: Uuid, index: i32) {
         let copied_at = self.copied_at(now);
-        let Some(partition) = self.topics.by_id_mut(topic).and_then(|topic| topic.partition_mut(index))
-        else {
-            return;
-        };
+        let Some(partition) = self.partition_mut(topic, index) else { return };
         partition.appended(copied_at);
         if let Some(at) = copied_at {
             self.alarms.set(at, Alarm::Replicate(topic, index));
         }
-        self.parked.wake(topic, index);
     }
 
-    /// Followers have copied, unless there was nobody to copy from.
+    /// Followers have copied what was due.
     pub(super) fn replicate(&mut self, now: Instant, topic: Uuid, index: i32) {
-        let brokers = &self.brokers;
-        let runs = |id: i32| brokers.get(id).is_some_and(|broker| broker.state == BrokerState::Running);
-        let found = self.topics.by_id_mut(topic).and_then(|topic| topic.partition_mut(index));
-        let Some(partition) = found.filter(|partition| runs(partition.leader)) else { return };
-        if partition.replicate(now) {
+        if self.partition_mut(topic, index).is_some_and(|partition| partition.replicate(now)) {
             self.parked.wake(topic, index);
         }
     }

@@ -12,7 +12,6 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::alarms::Alarm;
-use super::brokers::BrokerState;
 use super::{Cluster, Partition};
 use crate::log::MarkerAppend;
 use crate::transactions::{Marker, Target};
@@ -108,7 +107,7 @@ impl Cluster {
         for mut pending in std::mem::take(&mut self.markers.pending) {
             let id = &pending.marker.transactional_id;
             let is_sent = pending.due <= now
-                && self.transaction_coordinator(id).is_some_and(|coordinator| self.runs(coordinator));
+                && self.transaction_coordinator(id).is_some_and(|coordinator| self.brokers.runs(coordinator));
             let fate = if is_sent { self.write_marker(now, &mut pending) } else { Fate::Waits };
             written |= fate != Fate::Waits;
             if fate == Fate::Done {
@@ -127,7 +126,7 @@ impl Cluster {
         let Pending { marker, coordinator_epoch, .. } = &*pending;
         match &pending.target {
             Target::Group(group) => {
-                if !self.group_coordinator(group).is_some_and(|coordinator| self.runs(coordinator)) {
+                if !self.group_coordinator(group).is_some_and(|coordinator| self.brokers.runs(coordinator)) {
                     return Fate::Waits;
                 }
                 self.groups.complete_transaction(marker.producer_id, marker.producer_epoch, marker.commit);
@@ -138,7 +137,7 @@ impl Cluster {
                 let Some(topic) = self.topics.get(topic) else { return Fate::Done };
                 let id = topic.id;
                 let Some(partition) = topic.partition(index) else { return Fate::Done };
-                if !self.runs(partition.leader) {
+                if !partition.serves() {
                     return Fate::Waits;
                 }
                 if let Some(appended) = pending.appended.filter(|appended| is_kept(partition, appended)) {
@@ -174,10 +173,6 @@ impl Cluster {
         let (topic, index) = self.transaction_partition(id);
         let partition = self.topics.get(topic)?.partition(index)?;
         (partition.leader >= 0).then_some(partition.leader_epoch)
-    }
-
-    fn runs(&self, broker: i32) -> bool {
-        self.brokers.get(broker).is_some_and(|broker| broker.state == BrokerState::Running)
     }
 }
 

@@ -3,10 +3,15 @@
 //! There is one log, the truth that all replicas share; a replica is a number, the offset up to which it has copied.
 //! A leader that is lost takes with it what no other replica in sync has.
 //!
+//! Nothing is copied from a leader that does nothing, as long as it may be named as such: no follower joins those in sync by
+//! it, and the high watermark, which is the leader's to move, stays where it is. Only who is in sync may lead, unless losing
+//! records is allowed; and nobody is in sync who lacks anything below the high watermark.
+//!
 //! Sources: KIP-101 (leader epochs), KIP-497 (in-sync replicas), `Partition` of Kafka 4.3 (no high watermark moves while
-//! fewer replicas than `min.insync.replicas` are in sync).
+//! fewer replicas than `min.insync.replicas` are in sync), `ProducerStateManager` of Kafka 4.3 (what a replica still knows of
+//! producers after a restart).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use crate::log::PartitionLog;
@@ -26,8 +31,12 @@ pub(crate) struct Partition {
     pub(crate) ends: BTreeMap<i32, i64>,
     /// When followers will have copied up to which offset.
     copying: VecDeque<(Instant, i64)>,
-    /// Followers that copy nothing for now.
-    pub(crate) held: Vec<i32>,
+    /// Brokers that do nothing now: they neither copy, nor can anybody copy from them.
+    silent: BTreeSet<i32>,
+    /// Followers that are kept from copying.
+    held: Vec<i32>,
+    /// Up to where replicas know producers by what they wrote down when they were stopped.
+    noted: BTreeMap<i32, i64>,
     /// Replicas that are being added by a reassignment.
     pub(crate) adding: Vec<i32>,
     /// Replicas that go when the reassignment is done.
@@ -35,12 +44,14 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    /// An empty partition on these brokers; those that are live are in sync, and the first of them leads.
+    /// An empty partition on these brokers; those that are live are in sync, and the first of them leads. Of all brokers,
+    /// these are silent.
     pub(crate) fn new(
         mut log: PartitionLog,
         replicas: Vec<i32>,
         min_isr: usize,
         live: impl Fn(i32) -> bool,
+        silent: BTreeSet<i32>,
     ) -> Partition {
         let isr: Vec<i32> = replicas.iter().copied().filter(|&id| live(id)).collect();
         let leader = isr.first().copied().unwrap_or(-1);
@@ -56,7 +67,9 @@ impl Partition {
             min_isr,
             ends,
             copying: VecDeque::new(),
+            silent,
             held: Vec::new(),
+            noted: BTreeMap::new(),
             adding: Vec::new(),
             removing: Vec::new(),
         }
@@ -67,6 +80,29 @@ impl Partition {
         self.isr.len() >= self.min_isr.min(self.replicas.len())
     }
 
+    /// Whether somebody leads who does what leaders do.
+    pub(crate) fn serves(&self) -> bool {
+        self.leader >= 0 && !self.silent.contains(&self.leader)
+    }
+
+    /// Whether a follower copies, and from somebody.
+    fn copies(&self, broker: i32) -> bool {
+        self.serves()
+            && broker != self.leader
+            && !self.silent.contains(&broker)
+            && !self.held.contains(&broker)
+    }
+
+    /// A broker does nothing any more.
+    pub(crate) fn fell_silent(&mut self, broker: i32) {
+        self.silent.insert(broker);
+    }
+
+    /// A broker does again what brokers do.
+    pub(crate) fn spoke(&mut self, broker: i32) {
+        self.silent.remove(&broker);
+    }
+
     /// Notes that the leader's log has grown, and when followers will have the rest.
     pub(crate) fn appended(&mut self, copied_at: Option<Instant>) {
         match copied_at {
@@ -75,8 +111,11 @@ impl Partition {
         }
     }
 
-    /// Followers have copied what was due; says whether the high watermark moved.
+    /// Followers have copied what was due, unless there was nobody to copy from; says whether the high watermark moved.
     pub(crate) fn replicate(&mut self, now: Instant) -> bool {
+        if !self.serves() {
+            return false;
+        }
         let mut copied = None;
         while self.copying.front().is_some_and(|(at, _)| *at <= now) {
             copied = self.copying.pop_front();
@@ -88,9 +127,9 @@ impl Partition {
         self.log.high_watermark() != before
     }
 
-    /// A replica is back and has copied everything.
+    /// A replica that was out of sync has copied everything, if it can.
     pub(crate) fn joined(&mut self, broker: i32) {
-        if !self.replicas.contains(&broker) || self.isr.contains(&broker) {
+        if !self.replicas.contains(&broker) || self.isr.contains(&broker) || !self.copies(broker) {
             return;
         }
         self.ends.insert(broker, self.log.end_offset());
@@ -109,13 +148,20 @@ impl Partition {
 
     /// Makes `leader` the leader of a new epoch. What it doesn't have is lost to all.
     pub(crate) fn lead(&mut self, leader: i32) {
-        let had = if self.leader == leader { self.log.end_offset() } else { self.end_of(leader) };
+        let had = self.end_of(leader);
+        if self.leader >= 0 {
+            // Whoever led has what there was, whether or not there is anybody to copy from.
+            self.ends.insert(self.leader, self.log.end_offset());
+        }
         if had < self.log.end_offset() {
             self.log.truncate(had);
             self.copying.clear();
         }
         let end = self.log.end_offset();
         self.ends.values_mut().for_each(|offset| *offset = (*offset).min(end));
+        // What was written down about a longer log is void, and the log itself is read instead.
+        self.noted.retain(|_, offset| *offset <= end);
+        self.log.know_producers_by_notes_to(self.noted.get(&leader).copied().unwrap_or(0));
         if !self.isr.contains(&leader) {
             self.isr = vec![leader];
         }
@@ -151,27 +197,27 @@ impl Partition {
 
     /// Lets go of replicas that don't belong any more, or takes up new ones.
     pub(crate) fn replace_replicas(&mut self, replicas: Vec<i32>) {
-        let end = self.log.end_offset();
         self.ends.retain(|id, _| replicas.contains(id));
-        for id in &replicas {
-            self.ends.entry(*id).or_insert(end);
-        }
         self.isr.retain(|id| replicas.contains(id));
         self.held.retain(|id| replicas.contains(id));
+        self.noted.retain(|id, _| replicas.contains(id));
         self.replicas = replicas;
     }
 
-    /// A follower copies again, all that there is.
+    /// All followers that can copy have everything there is.
     pub(crate) fn catch_up(&mut self) {
-        self.held.clear();
-        self.copying.clear();
-        self.copied_to(self.log.end_offset());
+        if self.serves() {
+            self.copying.clear();
+            self.copied_to(self.log.end_offset());
+        }
     }
 
-    /// One follower has copied everything there is.
+    /// One follower has copied everything there is, if it can.
     pub(crate) fn catch_up_one(&mut self, broker: i32) {
-        self.ends.insert(broker, self.log.end_offset());
-        self.raise_high_watermark();
+        if self.copies(broker) {
+            self.ends.insert(broker, self.log.end_offset());
+            self.raise_high_watermark();
+        }
     }
 
     /// A follower copies nothing for now; the leader always has what it has.
@@ -181,22 +227,40 @@ impl Partition {
         }
     }
 
+    /// A follower copies again, if nothing else is in its way.
+    pub(crate) fn release(&mut self, broker: i32) {
+        self.held.retain(|held| *held != broker);
+    }
+
+    /// No follower is kept from copying any more.
+    pub(crate) fn release_all(&mut self) {
+        self.held.clear();
+    }
+
     /// Nobody copies any more what is not copied yet: the leader is dead.
     pub(crate) fn stop_copying(&mut self) {
         self.copying.clear();
     }
 
+    /// A replica shuts down in good order, and writes down of each producer where it stands, which is its last batch.
+    pub(crate) fn note_producers(&mut self, broker: i32) {
+        if self.replicas.contains(&broker) {
+            self.noted.insert(broker, self.end_of(broker));
+        }
+    }
+
     fn copied_to(&mut self, offset: i64) {
-        for (id, end) in &mut self.ends {
-            if self.isr.contains(id) && !self.held.contains(id) {
-                *end = (*end).max(offset);
-            }
+        let copying: Vec<i32> = self.isr.iter().copied().filter(|id| self.copies(*id)).collect();
+        for id in copying {
+            let end = self.ends.entry(id).or_insert(0);
+            *end = (*end).max(offset);
         }
         self.raise_high_watermark();
     }
 
+    /// Leaders do, as far as all in sync have the log.
     fn raise_high_watermark(&mut self) {
-        if self.leader < 0 || !self.has_min_isr() {
+        if !self.serves() || !self.has_min_isr() {
             return;
         }
         let followers = self.isr.iter().filter(|id| **id != self.leader);

@@ -20,13 +20,7 @@ impl Cluster {
         partition.removing = before.iter().copied().filter(|id| !target.contains(id)).collect();
         let removing = partition.removing.clone();
         partition.replace_replicas(target.iter().copied().chain(removing).collect());
-        for id in target {
-            if self.brokers.is_live(*id)
-                && let Some(partition) = self.partition_mut(topic, index)
-            {
-                partition.joined(*id);
-            }
-        }
+        self.follow(topic, index);
         self.finish_reassignment(now, topic, index);
         self.topics_changed();
     }

@@ -140,6 +140,12 @@ impl PartitionLog {
         self.producers.has_ongoing_transaction(producer_id, producer_epoch)
     }
 
+    /// Says up to which offset the leader knows producers only by what it wrote down when it stopped in good order: the last
+    /// batch of each before that, by which it can tell a repeat. 0 for a leader that read its log.
+    pub fn know_producers_by_notes_to(&mut self, offset: i64) {
+        self.producers.know_by_notes_to(offset);
+    }
+
     /// The producers that the log remembers, as DescribeProducers answers them.
     pub fn producers(&self) -> Vec<ProducerState> {
         self.producers.describe()

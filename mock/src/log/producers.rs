@@ -91,15 +91,25 @@ pub(super) struct Producers {
     /// Decided ones of which the marker is not replicated: first offset and the marker's.
     unreplicated: BTreeMap<i64, i64>,
     verifications: BTreeMap<i64, Verification>,
+    /// Below this offset the last batch of each producer is known only, as the leader had written down when it stopped.
+    noted_to: i64,
 }
 
 impl Producers {
-    /// The place of a batch that is in the log already, if it is one of the producer's last five.
+    /// Says up to where the leader knows producers by what it wrote down when it stopped.
+    pub(super) fn know_by_notes_to(&mut self, offset: i64) {
+        self.noted_to = offset;
+    }
+
+    /// The place of a batch that is in the log already, if it is one of the producer's last five, and the leader has not
+    /// been stopped since.
     pub(super) fn duplicate_of(&self, batch: &BatchHeader) -> Option<Written> {
         let producer =
             self.entries.get(&batch.producer_id).filter(|known| known.epoch == batch.producer_epoch)?;
         let range = (batch.base_sequence, batch.last_sequence());
-        producer.window.iter().copied().find(|known| (known.first_sequence(), known.last_sequence) == range)
+        let noted = producer.window.partition_point(|known| known.last_offset < self.noted_to);
+        let mut known = producer.window.range(noted.saturating_sub(1)..).copied();
+        known.find(|known| (known.first_sequence(), known.last_sequence) == range)
     }
 
     pub(super) fn has_ongoing_transaction(&self, producer_id: i64, epoch: i16) -> bool {

@@ -13,5 +13,6 @@ mod every_version;
 mod fetch;
 mod markers;
 mod produce;
+mod replication;
 mod security;
 mod wire;

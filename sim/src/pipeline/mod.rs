@@ -19,8 +19,9 @@ use ottla_consumer::{
 use ottla_mock::history::{ConsumerId, Event, Place, RecordId, TransactionId};
 use tokio::sync::watch;
 
+use crate::app::{App, place};
 use crate::plan::{Departure, INPUT, Life, OUTPUT, PIPELINES, PipelinePlan};
-use crate::reading::{App, POLL, assign, leave, place};
+use crate::reading::{POLL, assign, leave};
 use crate::world::World;
 use producer::{Failure, Identity, TransactionalProducer};
 
@@ -249,7 +250,8 @@ impl Living {
             return Err(self.give_up(work, transaction, failure).await);
         }
         self.pause(work).await?;
-        if work.rng.f64() < self.plan.dawdles {
+        // Once all is calm it would make nothing but the run longer, beyond the time in which all has to be read.
+        if work.rng.f64() < self.plan.dawdles && !self.world.is_calm() {
             tokio::time::sleep(LULL.mul_f64(work.rng.f64())).await;
         }
         recorder.note(Event::Ending { transaction, commit: true });
