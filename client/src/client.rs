@@ -5,12 +5,12 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use ottla_protocol::api::Request;
-use tokio::sync::watch;
+use ottla_protocol::uuid::Uuid;
 
 use crate::backoff::Backoff;
 use crate::coordinator::Coordinators;
 use crate::error::Error;
-use crate::metadata::{Cluster, Metadata, Node, NodeId, Topic, TopicsInUse};
+use crate::metadata::{Cluster, ClusterUpdates, Leader, Metadata, Node, NodeId, Topic, TopicsInUse};
 use crate::net::{Connection, Dial, Pool, Settings, TcpDialer};
 use crate::options::ClientOptions;
 use crate::purpose::{CoordinatorKey, Purpose, Target};
@@ -81,7 +81,7 @@ impl Client {
     }
 
     /// The cluster as it changes.
-    pub fn cluster_updates(&self) -> watch::Receiver<Arc<Cluster>> {
+    pub fn cluster_updates(&self) -> ClusterUpdates {
         self.0.router.metadata().updates()
     }
 
@@ -107,19 +107,21 @@ impl Client {
         self.0.router.topic(name, deadline).await
     }
 
-    /// Takes over a partition's leader that some other answer named (KIP-951), unless its epoch is not newer.
+    /// Takes over a partition's leader that some other answer named (KIP-951), unless its epoch is not newer, or the topic
+    /// of this id has made way for another of the same name. A zero id is any topic's.
     pub fn learn_leader(
         &self,
         partition: &TopicPartition,
-        leader: NodeId,
-        epoch: i32,
+        topic_id: Uuid,
+        leader: Leader,
         endpoint: Option<Node>,
     ) {
-        self.0.router.metadata().learn_leader(partition, leader, epoch, endpoint);
+        self.0.router.metadata().learn_leader(partition, topic_id, leader, endpoint);
     }
 
     /// The connection to a broker for a purpose: the living one, or the outcome of one attempt to connect, which waits
-    /// for `reconnect.backoff.ms` first where the last attempt failed. A failure also asks for fresh metadata.
+    /// for `reconnect.backoff.ms` first where the last attempt failed, and anew where somebody else's attempt failed
+    /// meanwhile. A failure also asks for fresh metadata.
     ///
     /// # Errors
     /// `Dns`, `Connect`, `Tls`, `Sasl` or `Handshake`, by the stage that failed or was reached at the deadline.
@@ -163,7 +165,8 @@ impl Client {
         self.0.coordinators.find(&self.0.router, key, deadline).await
     }
 
-    /// Forgets a coordinator that turned out to be `node` no longer; no effect if another one is known by now.
+    /// Forgets a coordinator that turned out to be `node` no longer; no effect if another one is known by now. Where there
+    /// is a choice, `node` is not the one to be asked who has taken over.
     pub fn forget_coordinator(&self, key: &CoordinatorKey, node: NodeId) {
         self.0.coordinators.forget(key, node);
     }
@@ -201,10 +204,11 @@ impl Client {
         self.0.router.call(target, request, deadline).await
     }
 
-    /// Asks another broker than `node` for metadata next, where there is a choice: for whoever found `node` silent, so that
-    /// the question where its partitions went is not put to itself.
+    /// Puts questions that any broker can answer to others than `node` for the next `request.timeout.ms`, where there is a
+    /// choice and unless it answers one: for whoever found `node` silent, so that the question where its partitions went
+    /// is not put to itself.
     pub fn avoid(&self, node: NodeId) {
-        self.0.router.avoid(Some(node));
+        self.0.router.avoid(node);
     }
 }
 

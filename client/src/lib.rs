@@ -18,7 +18,7 @@ pub use client::{Client, GroupLane};
 pub use error::{Error, ErrorKind};
 pub use group_metadata::GroupMetadata;
 pub use histogram::Histogram;
-pub use metadata::{Cluster, Leader, Node, NodeId, Partition, Topic, TopicsInUse};
+pub use metadata::{Cluster, ClusterUpdates, Leader, Node, NodeId, Partition, Topic, TopicsInUse};
 pub use net::{Connection, Dial, DialFuture, Reply, Sent, Stream, TcpDialer};
 pub use options::{ClientOptions, ClientValues};
 pub use purpose::{CoordinatorKey, Purpose, Target};
@@ -38,6 +38,7 @@ mod purpose;
 mod router;
 mod runtime;
 pub mod serialize;
+mod silent;
 #[cfg(any(test, feature = "testing"))]
 pub mod test_support;
 mod topic_partition;

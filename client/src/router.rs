@@ -1,11 +1,12 @@
 //! Which connection a request takes, and how often it is tried.
 //!
-//! Guarantee: no single broker that is dead or silent holds up what any broker can answer; when none of the known brokers
-//! can be reached, the bootstrap list is tried again.
+//! Guarantee: no single broker that is dead or silent holds up for long what any broker can answer, and a broker that is no
+//! part of the cluster any more isn't asked; when none of the known brokers can be reached, the bootstrap list is tried
+//! again.
 //!
 //! Sources: KIP-899, KIP-1102 (rebootstrap).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ottla_protocol::api::Request;
@@ -13,13 +14,17 @@ use ottla_protocol::api::Request;
 use crate::backoff::Backoff;
 use crate::error::{Error, ErrorKind};
 use crate::metadata::{Cluster, Metadata, NodeId, Topic};
-use crate::net::{Address, Connection, Pool};
+use crate::net::{Address, Connection, Pool, Reply};
 use crate::options::{ClientValues, MetadataRecovery};
 use crate::purpose::{Purpose, Target};
 use crate::runtime;
+use crate::silent::Silent;
 
 /// How long one broker may take to be connected to before the next is tried as well; it doubles with each round.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long the first broker may take to answer what another could answer as well; it doubles with each failure.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct Router {
@@ -27,15 +32,17 @@ pub(crate) struct Router {
     pool: Pool,
     metadata: Arc<Metadata>,
     retry: Backoff,
-    /// The broker that was asked last and did not answer.
-    avoided: Mutex<Option<NodeId>>,
+    answer_patience: Backoff,
+    silent: Mutex<Silent>,
 }
 
 impl Router {
     pub(crate) fn new(options: ClientValues, pool: Pool) -> Self {
         let metadata = Arc::new(Metadata::new(&options));
         let retry = Backoff::new(options.retry_backoff, options.retry_backoff_max);
-        Router { options, pool, metadata, retry, avoided: Mutex::default() }
+        let request_timeout = options.request_timeout;
+        let answer_patience = Backoff::new(ANSWER_PATIENCE.min(request_timeout), request_timeout);
+        Router { options, pool, metadata, retry, answer_patience, silent: Mutex::default() }
     }
 
     pub(crate) fn options(&self) -> &ClientValues {
@@ -91,22 +98,33 @@ impl Router {
 
     /// A connection to any broker.
     pub(crate) async fn any(&self, deadline: Instant) -> Result<Connection, Error> {
+        self.any_but(None, deadline).await
+    }
+
+    /// A connection to any broker, to another than `unwanted` where there is a choice.
+    pub(crate) async fn any_but(
+        &self,
+        unwanted: Option<NodeId>,
+        deadline: Instant,
+    ) -> Result<Connection, Error> {
         let start = runtime::now();
         let patience = Backoff::new(PATIENCE, self.options.connection_setup_timeout_max);
         let (mut tries, mut known_failed) = (0, false);
         for round in 0.. {
             let bootstrapping = self.metadata.rebootstraps();
-            let avoided = *self.avoided.lock().unwrap_or_else(PoisonError::into_inner);
-            // Which broker is behind a bootstrap address nobody knows: it may be the one to avoid.
-            let suits = |node| match avoided {
-                _ if bootstrapping => node < 0 && Some(node) != avoided,
-                Some(avoided) => node >= 0 && node != avoided,
-                None => true,
+            let cluster = self.metadata.cluster();
+            let mut avoided = self.silent().at(runtime::now());
+            avoided.extend(unwanted);
+            let suits = |node| match bootstrapping {
+                true => node < 0 && !avoided.contains(&node),
+                false => [Some(node), self.member(&cluster, node)]
+                    .iter()
+                    .all(|node| node.is_some_and(|node| !avoided.contains(&node))),
             };
             if let Some(connection) = self.pool.live_general(suits) {
                 return Ok(connection);
             }
-            let (candidates, reserve) = self.candidates(bootstrapping, known_failed, avoided);
+            let (candidates, reserve) = self.candidates(&cluster, bootstrapping, known_failed, &avoided);
             let count = candidates.len() + usize::from(reserve);
             for (tried, address) in candidates.into_iter().enumerate() {
                 // What is left is shared by those that are left: a deadline may be shorter than the patience, and a
@@ -132,9 +150,38 @@ impl Router {
         Err(Error::new(ErrorKind::Timeout, "no broker could be reached"))
     }
 
-    /// Another broker than `node` is to be asked next, where there is a choice.
-    pub(crate) fn avoid(&self, node: Option<NodeId>) {
-        *self.avoided.lock().unwrap_or_else(PoisonError::into_inner) = node;
+    /// Others than `node` are to be asked for a while, where there is a choice.
+    pub(crate) fn avoid(&self, node: NodeId) {
+        let now = runtime::now();
+        self.silent().add(node, now, now + self.options.request_timeout);
+    }
+
+    /// How long to wait for an answer that another broker could give as well, after `failures` failures.
+    pub(crate) fn patience(&self, failures: u32) -> Duration {
+        self.answer_patience.next(failures, 0.5)
+    }
+
+    /// The answer to what any broker can answer. One that takes longer than until `patience` keeps its connection, but others
+    /// are asked before it for a while.
+    pub(crate) async fn await_reply<R: Request>(
+        &self,
+        connection: &Connection,
+        reply: Reply<R>,
+        patience: Instant,
+    ) -> Result<R::Response, Error> {
+        match runtime::until(patience, reply).await {
+            Some(answer) => {
+                if answer.is_ok() {
+                    self.silent().remove(connection.node());
+                }
+                answer
+            }
+            None => {
+                self.avoid(connection.node());
+                let message = format!("{connection:?} did not answer {} in time", R::API.key);
+                Err(Error::new(ErrorKind::Timeout, message))
+            }
+        }
     }
 
     /// Sends one request, and again until `deadline` where connecting or the connection failed. Only for requests that
@@ -149,7 +196,9 @@ impl Router {
         let mut tries = 0;
         loop {
             tries += 1;
-            let error = match runtime::until(deadline, self.try_call(target, request, deadline)).await {
+            let error = match runtime::until(deadline, self.try_call(target, request, tries - 1, deadline))
+                .await
+            {
                 Some(Ok(response)) => return Ok((response, tries)),
                 Some(Err(error)) if !Self::is_worth_retrying(&error) => return Err(error.with_tries(tries)),
                 Some(Err(error)) => Some(error),
@@ -172,6 +221,7 @@ impl Router {
         &self,
         target: Target,
         request: &R,
+        failures: u32,
         deadline: Instant,
     ) -> Result<R::Response, Error> {
         let connection = match target {
@@ -184,12 +234,19 @@ impl Router {
         };
         let version = connection.version::<R>()?;
         // Not the caller's deadline: when that passes the caller goes, and the connection stays for the others.
-        connection.submit(request, version, runtime::now() + self.options.request_timeout)?.await
+        let reply = connection.submit(request, version, runtime::now() + self.options.request_timeout)?;
+        match target {
+            Target::Any => {
+                self.await_reply(&connection, reply, runtime::now() + self.patience(failures)).await
+            }
+            // Nobody else could do it sooner.
+            Target::Node(..) | Target::Controller => reply.await,
+        }
     }
 
     async fn controller(&self, deadline: Instant) -> Result<NodeId, Error> {
         let mut updates = self.metadata.updates();
-        if updates.borrow().controller().is_none() {
+        if updates.latest().controller().is_none() {
             self.metadata.request();
         }
         let known =
@@ -202,15 +259,15 @@ impl Router {
         })
     }
 
-    /// Whom to ask when anybody will do: those who may be asked at once first, otherwise in random order; and whether the
-    /// bootstrap list remains to be asked after them.
+    /// Whom to ask when anybody will do: those who may be asked at once first, then those who are to be avoided in the order
+    /// given, otherwise in random order; and whether the bootstrap list remains to be asked after them.
     fn candidates(
         &self,
+        cluster: &Cluster,
         bootstrapping: bool,
         known_failed: bool,
-        avoided: Option<NodeId>,
+        avoided: &[NodeId],
     ) -> (Vec<Address>, bool) {
-        let cluster = self.metadata.cluster();
         let mut known: Vec<NodeId> = cluster.nodes().map(|node| node.id).collect();
         let recovers = self.options.metadata_recovery == MetadataRecovery::Rebootstrap;
         if bootstrapping {
@@ -222,9 +279,28 @@ impl Router {
             known.extend((1..=count).map(|place| -place));
         }
         known.sort_by_cached_key(|&node| {
-            (self.pool.rests_until(node, Purpose::General), Some(node) == avoided, runtime::seed())
+            let avoided = avoided.iter().position(|avoided| *avoided == node);
+            (self.pool.rests_until(node, Purpose::General), avoided, runtime::seed())
         });
-        (known.into_iter().filter_map(|node| self.address(&cluster, node)).collect(), reserve)
+        (known.into_iter().filter_map(|node| self.address(cluster, node)).collect(), reserve)
+    }
+
+    /// Which broker of the cluster a connection leads to. What is behind a bootstrap address nobody knows, unless some broker
+    /// is dialled there: before the first answer it passes for a part of the cluster, and from then on it may be one that
+    /// has left it.
+    fn member(&self, cluster: &Cluster, node: NodeId) -> Option<NodeId> {
+        if node >= 0 || cluster.id().is_none() {
+            return cluster.node(node).map(|known| known.id).or((node < 0).then_some(node));
+        }
+        let dialled = self.address(cluster, node)?;
+        cluster
+            .nodes()
+            .find(|known| known.host == dialled.host && known.port == dialled.port)
+            .map(|known| known.id)
+    }
+
+    fn silent(&self) -> MutexGuard<'_, Silent> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where to dial a broker, or a bootstrap server: those have the ids -1, -2 and so on.

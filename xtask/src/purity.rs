@@ -22,10 +22,6 @@ const SEEDED: &[&str] = &["fastrand::Rng::with_seed", "fastrand::Rng"];
 
 /// Further files that may, each with the reason.
 pub const FACADES: &[(&str, &str)] = &[
-    (
-        "client/src/client.rs",
-        "the facade: gives connections, metadata and coordinators to producers and consumers",
-    ),
     ("client/src/net/connection.rs", "the handle of a connection's task: the channels between the two"),
     ("client/src/net/dial.rs", "the dial trait, in terms of asynchronous streams"),
     ("client/src/net/tcp.rs", "TCP for the dial trait"),

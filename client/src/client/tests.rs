@@ -306,7 +306,8 @@ async fn a_moved_broker_is_dialled_at_its_new_address() {
     client.connection(1, Purpose::Fetch, within(5)).await.unwrap();
     let to_node: Vec<u16> =
         dialer.dials().into_iter().filter(|dial| dial.0 == Some(1)).map(|dial| dial.2).collect();
-    assert_eq!(to_node, [1, 2]);
+    // For Produce, for the refresh, which no longer goes to a bootstrap server, and for Fetch.
+    assert_eq!(to_node, [1, 1, 2]);
     let error = client.connection(9, Purpose::Fetch, within(5)).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retriable()), (ErrorKind::Connect, true));
 }
@@ -318,9 +319,14 @@ async fn a_leader_hint_counts_at_once() {
     let in_use = client.topics_in_use();
     in_use.add("t");
     client.topic("t", within(5)).await.unwrap();
-    client.learn_leader(&TopicPartition::new("t", 0), 2, 0, None);
+    let learn = |id, epoch| {
+        client.learn_leader(&TopicPartition::new("t", 0), id, Leader { node: 2, epoch }, None);
+    };
+    learn(Uuid::ZERO, 0);
     assert_eq!(client.cluster().leader("t", 0).map(|leader| leader.node), Some(1));
-    client.learn_leader(&TopicPartition::new("t", 0), 2, 1, None);
+    learn(Uuid([1; 16]), 1);
+    assert_eq!(client.cluster().leader("t", 0).map(|leader| leader.node), Some(1), "another topic's");
+    learn(Uuid::ZERO, 1);
     assert_eq!(client.cluster().leader("t", 0).map(|leader| leader.node), Some(2));
 }
 
@@ -428,6 +434,192 @@ async fn an_impatient_caller_does_not_close_the_connection() {
     assert_eq!(dialer.dials().len(), 1);
 }
 
+/// Two brokers, of which the one that `is_silent` names answers Metadata alone. Counts who was asked for coordinators.
+fn half_silent(
+    coordinator: NodeId,
+    is_silent: impl Fn(NodeId) -> bool + Send + Sync + 'static,
+) -> (ScriptedDialer, Arc<Mutex<Vec<NodeId>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    let dialer = ScriptedDialer::new(move |request| {
+        if request.api_key == ApiKey::METADATA {
+            return request.reply::<MetadataRequest>(&metadata(&[1, 2], &[]));
+        }
+        let Some(find) = request.decode::<FindCoordinatorRequest>() else { return Answer::Default };
+        let node = request.node.unwrap();
+        log.lock().unwrap().push(node);
+        if is_silent(node) {
+            return Answer::Nothing;
+        }
+        let coordinator = Coordinator {
+            key: find.coordinator_keys.first().cloned().unwrap_or_default(),
+            node_id: coordinator,
+            host: format!("node-{coordinator}"),
+            port: 9092,
+            ..Default::default()
+        };
+        let response = FindCoordinatorResponse { coordinators: vec![coordinator], ..Default::default() };
+        request.reply::<FindCoordinatorRequest>(&response)
+    });
+    (dialer, asked)
+}
+
+/// A client that knows the cluster, with a connection for short requests to each broker.
+async fn connected(dialer: &ScriptedDialer) -> Client {
+    let client = client(options(), dialer);
+    client.refresh_metadata();
+    client.cluster_updates().wait_for(|cluster| cluster.node(2).is_some()).await.unwrap();
+    for node in [1, 2] {
+        client.connection(node, Purpose::General, within(5)).await.unwrap();
+    }
+    client
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_broker_holds_up_no_question_that_another_can_answer() {
+    let key = CoordinatorKey::Group("g".into());
+    for _ in 0..8 {
+        let (dialer, _) = half_silent(2, |node| node == 1);
+        let client = connected(&dialer).await;
+        let start = runtime::now();
+        assert_eq!(client.coordinator(&key, within(60)).await.unwrap(), 2);
+        assert!(runtime::now() - start < MS(6000));
+        let request = FindCoordinatorRequest::default();
+        client.call(Target::Any, &request, within(60)).await.unwrap();
+        assert!(runtime::now() - start < MS(6000), "that it is silent is known by now");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_broker_is_asked_again_once_what_it_left_unanswered_is_over() {
+    let silent = Arc::new(AtomicU64::new(1));
+    let switch = Arc::clone(&silent);
+    let (dialer, asked) = half_silent(2, move |node| switch.load(Ordering::SeqCst) == node as u64);
+    let client = connected(&dialer).await;
+    client.avoid(1);
+    let request = FindCoordinatorRequest::default();
+    for _ in 0..16 {
+        client.call(Target::Any, &request, within(60)).await.unwrap();
+    }
+    assert_eq!(std::mem::take(&mut *asked.lock().unwrap()), [2; 16]);
+    silent.store(2, Ordering::SeqCst);
+    client.call(Target::Any, &request, within(60)).await.unwrap();
+    assert_eq!(
+        std::mem::take(&mut *asked.lock().unwrap()),
+        [2, 1],
+        "one that is avoided is better than none"
+    );
+    silent.store(0, Ordering::SeqCst);
+    tokio::time::sleep(MS(60_000)).await;
+    client.connection(2, Purpose::General, within(5)).await.unwrap();
+    for _ in 0..32 {
+        client.call(Target::Any, &request, within(60)).await.unwrap();
+    }
+    assert!(asked.lock().unwrap().contains(&2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_that_was_lost_is_not_asked_for_its_successor() {
+    let key = CoordinatorKey::Group("g".into());
+    for _ in 0..8 {
+        let (dialer, asked) = half_silent(1, |_| false);
+        let client = connected(&dialer).await;
+        assert_eq!(client.coordinator(&key, within(60)).await.unwrap(), 1);
+        asked.lock().unwrap().clear();
+        client.forget_coordinator(&key, 1);
+        assert_eq!(client.coordinator(&key, within(60)).await.unwrap(), 1);
+        assert_eq!(*asked.lock().unwrap(), [2]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_left_the_cluster_is_asked_no_more() {
+    let alone = Arc::new(AtomicU64::new(0));
+    let switch = Arc::clone(&alone);
+    let dialer = ScriptedDialer::new(move |request| match request.api_key {
+        ApiKey::METADATA => {
+            let nodes: &[NodeId] = if switch.load(Ordering::SeqCst) == 0 { &[1, 2] } else { &[2] };
+            request.reply::<MetadataRequest>(&metadata(nodes, &[]))
+        }
+        _ => Answer::Default,
+    });
+    let client = connected(&dialer).await;
+    alone.store(1, Ordering::SeqCst);
+    client.refresh_metadata();
+    client.cluster_updates().wait_for(|cluster| cluster.node(1).is_none()).await.unwrap();
+    for _ in 0..16 {
+        assert_eq!(client.any_connection(within(5)).await.unwrap().node(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_looks_at_a_snapshot_locks_out_nobody() {
+    let (dialer, _) = cluster(|_| None);
+    let client = client(options(), &dialer);
+    let in_use = client.topics_in_use();
+    in_use.add("t");
+    client.topic("t", within(5)).await.unwrap();
+    let mut updates = client.cluster_updates();
+    let learn = |node| {
+        let leader = Leader { node, epoch: node };
+        client.learn_leader(&TopicPartition::new("t", 0), Uuid::ZERO, leader, None);
+    };
+    let latest = updates.latest();
+    learn(1);
+    in_use.add("u");
+    assert_eq!(latest.leader("t", 0).map(|leader| leader.epoch), Some(0));
+    let seen = updates.wait_for(|cluster| {
+        learn(2);
+        cluster.leader("t", 0).is_some_and(|leader| leader.node == 2)
+    });
+    assert_eq!(seen.await.unwrap().leader("t", 0), Some(Leader { node: 2, epoch: 2 }));
+    assert!(!updates.has_changed());
+    drop((client, in_use));
+    assert_eq!(updates.changed().await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn asking_for_a_topic_that_cannot_be_had_keeps_nobody_from_fresh_metadata() {
+    let (dialer, log) = cluster(|name| (name == "denied").then_some(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
+    let client = client(options(), &dialer);
+    let in_use = client.topics_in_use();
+    in_use.add("t");
+    client.topic("t", within(5)).await.unwrap();
+    log.take();
+    let insisting = async {
+        loop {
+            client.topic("denied", within(60)).await.unwrap_err();
+            // As much as a round trip would take.
+            tokio::time::sleep(MS(1)).await;
+        }
+    };
+    let doubting = async {
+        tokio::time::sleep(MS(50)).await;
+        client.refresh_metadata();
+        tokio::time::sleep(MS(5000)).await;
+    };
+    tokio::select! {
+        () = insisting => {}
+        () = doubting => {}
+    }
+    let asked = log.take();
+    assert!(asked.iter().any(|names| names.contains(&"t".to_owned())), "{asked:?}");
+    assert!(asked.len() < 16, "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dialer_that_panics_leaves_an_error_that_may_pass() {
+    let (dialer, _) = cluster(|_| None);
+    dialer.on_dial(|node, _, _| {
+        assert!(node != Some(1), "a dialer's bug");
+        Dialled::Accept
+    });
+    let client = client(options(), &dialer);
+    client.topic("t", within(5)).await.unwrap();
+    let error = client.connection(1, Purpose::Produce, within(5)).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_retriable(), error.is_fatal()), (ErrorKind::Connect, true, false));
+}
+
 #[tokio::test(start_paused = true)]
 async fn when_the_last_client_goes_so_do_its_tasks_and_sockets() {
     let (dialer, _) = coordinating(&[(ErrorCode::COORDINATOR_NOT_AVAILABLE, -1)]);
@@ -444,13 +636,14 @@ async fn when_the_last_client_goes_so_do_its_tasks_and_sockets() {
     assert!(runtime::until(within(1), client_a.coordinator(&key, within(9))).await.is_none());
     dialer.on_dial(|_, _, _| Dialled::Hang);
     assert!(runtime::until(within(1), client_a.connection(1, Purpose::Fetch, within(9))).await.is_none());
-    assert_eq!(dialer.open(), 3);
+    // To the bootstrap server, and to node 1 for the lane, for Produce and for the look-up.
+    assert_eq!(dialer.open(), 4);
     drop(lane);
     tokio::time::sleep(MS(1)).await;
-    assert_eq!(dialer.open(), 2);
+    assert_eq!(dialer.open(), 3);
     drop((client_a, in_use));
     tokio::time::sleep(MS(1)).await;
-    assert_eq!(dialer.open(), 2);
+    assert_eq!(dialer.open(), 3);
     drop(client_b);
     tokio::time::sleep(MS(1)).await;
     assert_eq!(dialer.open(), 0);

@@ -8,7 +8,7 @@ use ottla_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use tokio::sync::watch;
 
 use super::lookup::{self, Found};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::metadata::NodeId;
 use crate::purpose::CoordinatorKey;
 use crate::router::Router;
@@ -23,6 +23,8 @@ pub(crate) struct Coordinators {
 #[derive(Debug)]
 enum Known {
     Node(NodeId),
+    /// It was this one.
+    Lost(NodeId),
     Lookup(watch::Receiver<Lookup>, #[allow(dead_code, reason = "ends the lookup when dropped")] OwnedTask),
 }
 
@@ -84,25 +86,29 @@ impl Coordinators {
                 Lookup::Done(Ok(found)) => Some(*found),
                 _ => None,
             },
-            None => None,
+            Some(Known::Lost(_)) | None => None,
         };
         if cached == Some(node) {
-            known.remove(key);
+            known.insert(key.clone(), Known::Lost(node));
         }
     }
 
     fn step(&self, router: &Arc<Router>, key: &CoordinatorKey) -> Result<NodeId, watch::Receiver<Lookup>> {
         let mut known = self.known();
+        let mut former = None;
         match known.get(key) {
             Some(Known::Node(node)) => return Ok(*node),
+            Some(Known::Lost(node)) => former = Some(*node),
             Some(Known::Lookup(lookup, _)) => {
+                // In this order: what it came to is there before its end shows.
+                let is_over = lookup.has_changed().is_err();
                 let state = lookup.borrow().clone();
                 match state {
                     Lookup::Done(Ok(node)) => {
                         known.insert(key.clone(), Known::Node(node));
                         return Ok(node);
                     }
-                    Lookup::Trying { .. } if lookup.has_changed().is_ok() => return Err(lookup.clone()),
+                    Lookup::Trying { .. } if !is_over => return Err(lookup.clone()),
                     // It failed, or ended because nobody waited any more.
                     Lookup::Trying { .. } | Lookup::Done(Err(_)) => {}
                 }
@@ -110,7 +116,7 @@ impl Coordinators {
             None => {}
         }
         let (progress, lookup) = watch::channel(Lookup::Trying { tries: 0, last: None });
-        let task = look_up(Arc::clone(router), key.clone(), progress);
+        let task = look_up(Arc::clone(router), key.clone(), former, progress);
         let waiting = lookup.clone();
         known.insert(key.clone(), Known::Lookup(lookup, OwnedTask::spawn(&self.runtime, task)));
         Err(waiting)
@@ -121,12 +127,17 @@ impl Coordinators {
     }
 }
 
-/// Asks brokers until one knows, or until nobody waits.
-async fn look_up(router: Arc<Router>, key: CoordinatorKey, progress: watch::Sender<Lookup>) {
-    let mut tries = 0;
+/// Asks brokers until one knows, or until nobody waits. Others than the `former` coordinator first: it may have been lost
+/// for its silence.
+async fn look_up(
+    router: Arc<Router>,
+    key: CoordinatorKey,
+    former: Option<NodeId>,
+    progress: watch::Sender<Lookup>,
+) {
+    let (mut tries, mut unanswered) = (0, 0);
     loop {
-        let deadline = runtime::now() + router.options().request_timeout;
-        let error = match ask(&router, &key, deadline).await {
+        let error = match ask(&router, &key, former, unanswered).await {
             Ok(found) => {
                 router.metadata().learn_node(found.node, &found.host, found.port);
                 progress.send_replace(Lookup::Done(Ok(found.node)));
@@ -139,6 +150,7 @@ async fn look_up(router: Arc<Router>, key: CoordinatorKey, progress: watch::Send
             Err(error) => error,
         };
         tries += 1;
+        unanswered = if error.kind() == ErrorKind::Timeout { unanswered + 1 } else { 0 };
         progress.send_replace(Lookup::Trying { tries, last: Some(error) });
         // The cache holds one receiver itself.
         if progress.receiver_count() <= 1 {
@@ -148,10 +160,17 @@ async fn look_up(router: Arc<Router>, key: CoordinatorKey, progress: watch::Send
     }
 }
 
-async fn ask(router: &Router, key: &CoordinatorKey, deadline: Instant) -> Result<Found, Error> {
-    let connection = router.any(deadline).await?;
+async fn ask(
+    router: &Router,
+    key: &CoordinatorKey,
+    former: Option<NodeId>,
+    unanswered: u32,
+) -> Result<Found, Error> {
+    let request_timeout = router.options().request_timeout;
+    let connection = router.any_but(former, runtime::now() + request_timeout).await?;
     let version = connection.version::<FindCoordinatorRequest>()?;
     let request = lookup::request(key, version)?;
-    let response = connection.submit(&request, version, deadline)?.await?;
-    lookup::read(key, response)
+    let now = runtime::now();
+    let reply = connection.submit(&request, version, now + request_timeout)?;
+    lookup::read(key, router.await_reply(&connection, reply, now + router.patience(unanswered)).await?)
 }

@@ -2,15 +2,16 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::metadata::{MetadataRequest, MetadataResponse};
+use ottla_protocol::uuid::Uuid;
 use tokio::sync::{Notify, watch};
 
-use super::cluster::{Cluster, Node, NodeId, Topic};
+use super::cluster::{Cluster, Leader, Node, NodeId, Topic};
 use super::in_use::InUse;
-use super::refresh::{Next, Refresh, Rules, Scope};
+use super::refresh::{Findings, Next, Refresh, Rules, Scope};
 use super::update::is_final;
 use crate::backoff::Backoff;
 use crate::error::{Error, ErrorKind};
@@ -19,8 +20,9 @@ use crate::router::Router;
 use crate::runtime;
 use crate::topic_partition::TopicPartition;
 
-/// How long the first broker asked may take before another is asked; it doubles with each failure.
-const PATIENCE: Duration = Duration::from_secs(5);
+mod updates;
+
+pub use updates::ClusterUpdates;
 
 /// The snapshot, what it is wanted for, and how refreshing goes.
 #[derive(Debug)]
@@ -31,7 +33,6 @@ pub(crate) struct Metadata {
     /// Never held while `cluster` is locked anew: an update locks the cluster first and this second.
     state: Mutex<State>,
     wake: Notify,
-    patience: Backoff,
 }
 
 #[derive(Debug)]
@@ -55,7 +56,6 @@ impl Metadata {
             trouble: watch::channel(None).0,
             state: Mutex::new(State { in_use: InUse::default(), refresh: Refresh::new(rules) }),
             wake: Notify::new(),
-            patience: Backoff::new(PATIENCE.min(options.request_timeout), options.request_timeout),
         }
     }
 
@@ -63,8 +63,8 @@ impl Metadata {
         Arc::clone(&self.cluster.borrow())
     }
 
-    pub(crate) fn updates(&self) -> watch::Receiver<Arc<Cluster>> {
-        self.cluster.subscribe()
+    pub(crate) fn updates(&self) -> ClusterUpdates {
+        ClusterUpdates::new(&self.cluster)
     }
 
     /// Asks for a refresh.
@@ -82,13 +82,11 @@ impl Metadata {
     pub(crate) fn learn_leader(
         &self,
         partition: &TopicPartition,
-        leader: NodeId,
-        epoch: i32,
+        topic_id: Uuid,
+        leader: Leader,
         endpoint: Option<Node>,
     ) {
-        self.change(|cluster| {
-            cluster.with_leader(&partition.topic, partition.partition, leader, epoch, endpoint)
-        });
+        self.change(|cluster| cluster.with_leader(partition, topic_id, leader, endpoint));
     }
 
     /// Takes over a broker that somebody else's answer named.
@@ -107,7 +105,7 @@ impl Metadata {
         trouble_now: impl Fn() -> Option<Error> + Send,
     ) -> Result<Arc<Topic>, Error> {
         let mut updates = self.updates();
-        let known = Arc::clone(&updates.borrow_and_update());
+        let known = updates.latest();
         if let Some(topic) = known.topic(name) {
             return Ok(Arc::clone(topic));
         }
@@ -119,7 +117,7 @@ impl Metadata {
         let waiting = async {
             let mut trouble = self.trouble.subscribe();
             loop {
-                let cluster = Arc::clone(&updates.borrow_and_update());
+                let cluster = updates.latest();
                 if let Some(topic) = cluster.topic(name) {
                     return Ok(Arc::clone(topic));
                 }
@@ -177,11 +175,11 @@ impl Metadata {
         let outcome = self.fetch(router, scope, failures).await;
         let (now, random) = (runtime::now(), runtime::random());
         match outcome {
-            Ok(news) => {
+            Ok(findings) => {
                 let cluster = self.cluster();
                 let mut state = self.state();
                 let open = state.in_use.is_unsettled(&cluster);
-                state.refresh.handle_answer(now, news, open, random);
+                state.refresh.handle_answer(now, Findings { open, ..findings }, random);
                 drop(state);
                 self.trouble.send_if_modified(|trouble| trouble.take().is_some());
             }
@@ -193,9 +191,9 @@ impl Metadata {
         }
     }
 
-    /// Asks one broker; `true` if the answer brought news.
-    async fn fetch(&self, router: &Router, scope: Scope, failures: u32) -> Result<bool, Error> {
-        let deadline = runtime::now() + self.patience.next(failures, 0.5);
+    /// Asks one broker.
+    async fn fetch(&self, router: &Router, scope: Scope, failures: u32) -> Result<Findings, Error> {
+        let deadline = runtime::now() + router.patience(failures);
         let connection = router.any(deadline).await?;
         let version = connection.version::<MetadataRequest>()?;
         let cluster = self.cluster();
@@ -209,23 +207,14 @@ impl Metadata {
             .iter()
             .map(|request| connection.submit(request, version, given_up))
             .collect::<Result<_, _>>()?;
-        let mut news = false;
+        let mut findings = Findings::default();
         for reply in replies {
-            // A slow broker keeps its connection; another one is asked meanwhile.
-            let Some(answer) = runtime::until(deadline, reply).await else {
-                router.avoid(Some(connection.node()));
-                return Err(Error::new(
-                    ErrorKind::Timeout,
-                    format!("{connection:?} did not answer Metadata in time"),
-                ));
-            };
-            news |= self.accept(answer?)?;
+            self.accept(router.await_reply(&connection, reply, deadline).await?, &mut findings)?;
         }
-        router.avoid(None);
-        Ok(news)
+        Ok(findings)
     }
 
-    fn accept(&self, response: MetadataResponse) -> Result<bool, Error> {
+    fn accept(&self, response: MetadataResponse, findings: &mut Findings) -> Result<(), Error> {
         if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
             self.state().refresh.handle_rebootstrap();
         }
@@ -238,15 +227,15 @@ impl Metadata {
             let message = "the broker knows of no broker yet";
             return Err(Error::new(ErrorKind::Disconnected, message));
         }
-        let mut news = false;
         self.change(|cluster| {
             let state = self.state();
             let next = cluster.updated(response, |name| state.in_use.contains(name));
-            news = next.differs(cluster);
-            tracing::trace!(cluster = ?next, news, "metadata");
+            findings.news |= next.differs(cluster);
+            findings.topics |= next.teaches_topics(cluster);
+            tracing::trace!(cluster = ?next, ?findings, "metadata");
             Some(next)
         });
-        Ok(news)
+        Ok(())
     }
 
     fn change(&self, change: impl FnOnce(&Cluster) -> Option<Cluster>) {

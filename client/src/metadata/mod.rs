@@ -11,4 +11,4 @@ mod update;
 
 pub use cluster::{Cluster, Leader, Node, NodeId, Partition, Topic};
 pub(crate) use driver::Metadata;
-pub use driver::TopicsInUse;
+pub use driver::{ClusterUpdates, TopicsInUse};

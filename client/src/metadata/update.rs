@@ -15,8 +15,10 @@ use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::metadata::{
     MetadataResponse, MetadataResponsePartition, MetadataResponseTopic,
 };
+use ottla_protocol::uuid::Uuid;
 
-use super::cluster::{Cluster, Node, NodeId, Partition, Topic, TopicError};
+use super::cluster::{Cluster, Leader, Node, NodeId, Partition, Topic, TopicError};
+use crate::topic_partition::TopicPartition;
 
 impl Cluster {
     /// The snapshot after an answer; `in_use` says whether anybody cares for a topic.
@@ -70,25 +72,25 @@ impl Cluster {
         next
     }
 
-    /// The snapshot after somebody learned of a partition's leader elsewhere; `None` if it is no news.
+    /// The snapshot after somebody learned elsewhere of the leader of a partition of this topic; `None` if it is no news.
     pub(super) fn with_leader(
         &self,
-        topic: &str,
-        partition: i32,
-        leader: NodeId,
-        epoch: i32,
+        partition: &TopicPartition,
+        topic_id: Uuid,
+        leader: Leader,
         endpoint: Option<Node>,
     ) -> Option<Cluster> {
-        let known = self.topic(topic)?;
-        let old = known.partition(partition)?;
-        let reachable = endpoint.is_some() || self.nodes.contains_key(&leader);
-        if epoch <= old.leader_epoch || leader < 0 || !reachable {
+        let known = self.topic(&partition.topic)?;
+        let old = known.partition(partition.partition)?;
+        let reachable = endpoint.is_some() || self.nodes.contains_key(&leader.node);
+        let is_news = leader.epoch > old.leader_epoch && leader.node >= 0 && reachable;
+        if !is_news || !is_same_topic(known.id, topic_id) {
             return None;
         }
         let mut topic = Topic::clone(known);
-        let changed = topic.partitions.get_mut(usize::try_from(partition).ok()?)?;
-        changed.leader = Some(leader);
-        changed.leader_epoch = epoch;
+        let changed = topic.partitions.get_mut(usize::try_from(partition.partition).ok()?)?;
+        changed.leader = Some(leader.node);
+        changed.leader_epoch = leader.epoch;
         changed.error = ErrorCode::NONE;
         let mut next = self.clone();
         next.topics.insert(Arc::clone(&topic.name), Arc::new(topic));
@@ -120,6 +122,11 @@ impl Cluster {
             || errors(self) != errors(other)
     }
 
+    /// Whether a topic is here that `before` doesn't have, or has otherwise.
+    pub(super) fn teaches_topics(&self, before: &Cluster) -> bool {
+        self.topics.iter().any(|(name, topic)| before.topics.get(name) != Some(topic))
+    }
+
     /// Whether everything is known about a topic that can be: it exists and each partition has a leader, or it can't be had.
     pub(super) fn is_settled(&self, name: &str) -> bool {
         match self.topics.get(name) {
@@ -139,9 +146,14 @@ pub(super) fn is_final(code: ErrorCode) -> bool {
     !code.is_retriable()
 }
 
+/// Topics of the same name are taken for the same where brokers are too old to tell.
+fn is_same_topic(one: Uuid, other: Uuid) -> bool {
+    one == other || one.is_zero() || other.is_zero()
+}
+
 fn topic(name: Arc<str>, answered: MetadataResponseTopic, old: Option<&Topic>) -> Topic {
     let id = answered.topic_id;
-    let old = old.filter(|old| old.id == id || old.id.is_zero() || id.is_zero());
+    let old = old.filter(|old| is_same_topic(old.id, id));
     let mut answers = answered.partitions;
     answers.sort_by_key(|partition| partition.partition_index);
     answers.retain(|partition| partition.partition_index >= 0);
@@ -177,7 +189,6 @@ fn partition(answer: &MetadataResponsePartition, old: Option<&Partition>) -> Par
 #[cfg(test)]
 mod tests {
     use ottla_protocol::messages::metadata::MetadataResponseBroker;
-    use ottla_protocol::uuid::Uuid;
 
     use super::*;
 
@@ -295,15 +306,46 @@ mod tests {
     #[test]
     fn a_leader_learned_elsewhere_counts_only_if_its_epoch_is_newer() {
         let first = Cluster::default().updated(answer(&[("t", 1, &[(1, 5)])]), all);
-        assert_eq!(first.with_leader("t", 0, 2, 5, None), None);
-        assert_eq!(first.with_leader("t", 0, 2, 6, None), None, "node 2 has no address");
-        assert_eq!(first.with_leader("t", 1, 1, 6, None), None);
-        assert_eq!(first.with_leader("x", 0, 1, 6, None), None);
+        let hint = |name, partition, node, epoch| {
+            let id = Uuid([1; 16]);
+            first.with_leader(&TopicPartition::new(name, partition), id, Leader { node, epoch }, None)
+        };
+        assert_eq!(hint("t", 0, 2, 5), None);
+        assert_eq!(hint("t", 0, 2, 6), None, "node 2 has no address");
+        assert_eq!(hint("t", 1, 1, 6), None);
+        assert_eq!(hint("x", 0, 1, 6), None);
         let node = Node { id: 2, host: "b".into(), port: 1, rack: None };
-        let second = first.with_leader("t", 0, 2, 6, Some(node.clone())).unwrap();
+        let (partition, leader) = (TopicPartition::new("t", 0), Leader { node: 2, epoch: 6 });
+        let second = first.with_leader(&partition, Uuid([1; 16]), leader, Some(node.clone())).unwrap();
         assert_eq!((leaders(&second, "t"), second.node(2)), (vec![Some((2, 6))], Some(&node)));
         let stale = second.updated(answer(&[("t", 1, &[(1, 5)])]), all);
         assert_eq!(leaders(&stale, "t"), [Some((2, 6))]);
+    }
+
+    #[test]
+    fn a_leader_of_a_topic_that_was_deleted_is_not_taken_for_that_of_its_successor() {
+        let successor = Cluster::default().updated(answer(&[("t", 2, &[(1, 0)])]), all);
+        let hint = |id| {
+            let (partition, leader) = (TopicPartition::new("t", 0), Leader { node: 1, epoch: 11 });
+            successor.with_leader(&partition, Uuid([id; 16]), leader, None).map(|next| leaders(&next, "t"))
+        };
+        assert_eq!(hint(1), None);
+        assert_eq!(hint(2), Some(vec![Some((1, 11))]));
+        assert_eq!(hint(0), Some(vec![Some((1, 11))]), "brokers that know no ids are believed");
+    }
+
+    #[test]
+    fn an_answer_teaches_of_topics_that_are_new_or_changed_alone() {
+        let first = Cluster::default().updated(answer(&[("t", 1, &[(1, 5)]), ("u", 2, &[(1, 5)])]), all);
+        assert!(first.teaches_topics(&Cluster::default()));
+        assert!(!first.updated(answer(&[("t", 1, &[(1, 5)])]), all).teaches_topics(&first));
+        assert!(
+            !first.updated(error("v", ErrorCode::TOPIC_AUTHORIZATION_FAILED), all).teaches_topics(&first)
+        );
+        assert!(
+            !first.updated(error("t", ErrorCode::UNKNOWN_TOPIC_OR_PARTITION), all).teaches_topics(&first)
+        );
+        assert!(first.updated(answer(&[("t", 1, &[(1, 6)])]), all).teaches_topics(&first));
     }
 
     #[test]

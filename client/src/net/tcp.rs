@@ -1,5 +1,8 @@
 //! Plain TCP.
 //!
+//! Guarantee: a connection whose peer, or whose way there, is gone without a word ends within two minutes, also one on
+//! which nothing is sent for longer, as while a JoinGroup is held; and no gateway on the way takes it for idle.
+//!
 //! Sources: KIP-601 (setup timeout), KIP-602 (all DNS answers).
 
 use std::collections::HashMap;
@@ -7,12 +10,20 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use super::dial::{Dial, DialFuture, Stream};
 use crate::error::{Error, ErrorKind};
 use crate::metadata::NodeId;
 use crate::runtime;
+
+/// How long a connection is quiet before the system asks whether the peer is there: well below what gateways take for
+/// idle (some minutes).
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
+
+/// How often it asks while there is no answer, up to a number of times that the system decides (9 on Linux).
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Dials over TCP. A name is resolved anew each time and all of its addresses are tried in turn, each time beginning
 /// with another one, so that one address that accepts but never answers doesn't block the others for good.
@@ -59,8 +70,7 @@ impl TcpDialer {
             let failed = |what: String| Error::new(ErrorKind::Connect, what);
             match runtime::until(now + share, TcpStream::connect(address)).await {
                 Some(Ok(stream)) => {
-                    // Without it small requests wait for the acknowledgement of earlier ones.
-                    let _ = stream.set_nodelay(true);
+                    tune(&stream);
                     return Ok(stream);
                 }
                 Some(Err(error)) => {
@@ -100,9 +110,46 @@ impl Dial for TcpDialer {
     }
 }
 
+/// What a system refuses here costs no more than time.
+fn tune(stream: &TcpStream) {
+    // Without it small requests wait for the acknowledgement of earlier ones.
+    let _ = stream.set_nodelay(true);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER);
+    #[cfg(any(
+        target_os = "android",
+        target_os = "freebsd",
+        target_os = "ios",
+        target_os = "linux",
+        target_os = "macos",
+        target_os = "windows",
+    ))]
+    let keepalive = keepalive.with_interval(KEEPALIVE_INTERVAL);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}
+
 fn unresolved(host: &str, port: u16) -> Error {
     Error::new(
         ErrorKind::Dns,
         format!("`{host}` ({host}:{port}) has no address; check the name and the resolver"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn small_requests_go_out_at_once_and_quiet_connections_are_probed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let dialer = TcpDialer::new(Duration::from_secs(5));
+        let stream = dialer.connect("127.0.0.1", port).await.unwrap();
+        let socket = SockRef::from(&stream);
+        assert_eq!((stream.nodelay().unwrap(), socket.keepalive().unwrap()), (true, true));
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            (socket.tcp_keepalive_time().unwrap(), socket.tcp_keepalive_interval().unwrap()),
+            (KEEPALIVE_AFTER, KEEPALIVE_INTERVAL)
+        );
+    }
 }

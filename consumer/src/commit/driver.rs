@@ -203,7 +203,7 @@ impl Committer {
         Ok(found)
     }
 
-    /// Asks the coordinator once; an error says whether a coordinator was found.
+    /// Asks the coordinator once; an error names the coordinator that it speaks against.
     async fn ask<R: Request>(
         &self,
         request: impl FnOnce(i16) -> R,
@@ -211,13 +211,22 @@ impl Committer {
         deadline: Instant,
     ) -> Result<(NodeId, R::Response), (Option<NodeId>, Error)> {
         let node = self.client.coordinator(&self.key(), deadline).await.map_err(|error| (None, error))?;
-        let deadline = deadline.min(now() + self.request_timeout);
-        let answer = async {
-            let connection = self.client.connection(node, self.lane.purpose(), deadline).await?;
+        let submitted = async {
+            let patience = deadline.min(now() + self.request_timeout);
+            let connection = self.client.connection(node, self.lane.purpose(), patience).await?;
             let version = connection.version_at_most::<R>(newest)?;
-            connection.submit(&request(version), version, deadline)?.await
+            // Not the caller's deadline: when that passes the caller goes, and heartbeats go on over the same connection.
+            connection.submit(&request(version), version, now() + self.request_timeout)
         };
-        answer.await.map(|response| (node, response)).map_err(|error| (Some(node), error))
+        let reply = submitted.await.map_err(|error| (Some(node), error))?;
+        match tokio::time::timeout_at(Clock::from_std(deadline), reply).await {
+            Ok(answer) => answer.map(|response| (node, response)).map_err(|error| (Some(node), error)),
+            // That it had no more time says nothing of the coordinator.
+            Err(_) => {
+                let message = format!("node {node}, the coordinator of the group, did not answer in time");
+                Err((None, Error::new(ErrorKind::Timeout, message).with_possibly_written(true)))
+            }
+        }
     }
 
     /// Notes a failure to ask that may pass.
@@ -389,3 +398,6 @@ impl Tries {
 fn now() -> Instant {
     Clock::now().into_std()
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,7 +129,7 @@ async fn run(context: &Context, mut disowned: oneshot::Receiver<()>) {
     let mut updates = context.client.cluster_updates();
     let mut jobs = Jobs::default();
     loop {
-        let cluster = updates.borrow_and_update().clone();
+        let cluster = updates.latest();
         let wake_at = start_jobs(context, &cluster, &mut jobs);
         let timer = async {
             match wake_at {
@@ -297,7 +297,7 @@ async fn ask(context: &Context, node: NodeId) -> Result<Option<FetchResponse>, E
 
 fn follow(context: &Context, consequences: Consequences) {
     for hint in consequences.hints {
-        context.client.learn_leader(&hint.partition, hint.leader, hint.epoch, hint.endpoint);
+        context.client.learn_leader(&hint.partition, hint.topic_id, hint.leader, hint.endpoint);
     }
     if consequences.stale_metadata {
         context.client.refresh_metadata();

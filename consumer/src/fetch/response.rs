@@ -8,9 +8,10 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use ottla_client::{Error, Node, NodeId, TopicPartition};
+use ottla_client::{Error, Leader, Node, NodeId, TopicPartition};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::fetch::{FetchResponse, NodeEndpoint, PartitionData};
+use ottla_protocol::uuid::Uuid;
 
 use super::completed::CompletedFetch;
 use super::frames::Frame;
@@ -23,8 +24,8 @@ use crate::subscription::{Assigned, PreferredReplica};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LeaderHint {
     pub(crate) partition: TopicPartition,
-    pub(crate) leader: NodeId,
-    pub(crate) epoch: i32,
+    pub(crate) topic_id: Uuid,
+    pub(crate) leader: Leader,
     pub(crate) endpoint: Option<Node>,
 }
 
@@ -86,7 +87,7 @@ impl FetchState {
                     consequences.news |= self.handle_data(&partition, &wanted, now, random, data, &frame);
                 } else {
                     self.handle_error(node, &partition, &wanted, now, random, &data, &mut consequences);
-                    let hint = leader_hint(partition, &data, &node_endpoints);
+                    let hint = leader_hint(partition, wanted.topic_id, &data, &node_endpoints);
                     consequences.hints.extend(hint);
                 }
             }
@@ -238,6 +239,7 @@ fn forget_replica(assigned: &mut Assigned, node: NodeId) -> bool {
 
 fn leader_hint(
     partition: TopicPartition,
+    topic_id: Uuid,
     data: &PartitionData,
     endpoints: &[NodeEndpoint],
 ) -> Option<LeaderHint> {
@@ -254,7 +256,7 @@ fn leader_hint(
             rack: endpoint.rack.as_deref().map(Into::into),
         })
     });
-    Some(LeaderHint { partition, leader, epoch, endpoint })
+    Some(LeaderHint { partition, topic_id, leader: Leader { node: leader, epoch }, endpoint })
 }
 
 #[cfg(test)]

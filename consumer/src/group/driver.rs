@@ -14,7 +14,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ottla_client::{Client, Cluster, CoordinatorKey, Error, ErrorKind, GroupLane, NodeId, TopicsInUse};
+use ottla_client::{
+    Client, ClusterUpdates, CoordinatorKey, Error, ErrorKind, GroupLane, NodeId, TopicsInUse,
+};
 use ottla_protocol::messages::metadata::MetadataResponse;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -119,7 +121,7 @@ struct Driver {
     member: Member,
     watch: TopicWatch,
     waiting: Waiting,
-    updates: watch::Receiver<Arc<Cluster>>,
+    updates: ClusterUpdates,
     led: Led,
     leave_by: Option<Instant>,
 }

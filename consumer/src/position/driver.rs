@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::query::{Answers, OffsetQuery, QueryBatch};
 use super::reset::LookupBatch;
 use super::validate::{EpochBatch, FIRST_USABLE_VERSION};
-use crate::fetch::driver::{Context, millis, now, random};
+use crate::fetch::driver::{Context, millis, now, random, until};
 use crate::fetch::plan::Routes;
 use crate::options::IsolationLevel;
 use crate::subscription::{Generation, Position};
@@ -84,7 +84,8 @@ fn settle(context: &Context, stale: bool) {
     context.shared.news.notify_one();
 }
 
-/// One request to a broker; `None` if its version would be older than `oldest`.
+/// One request to a broker; `None` if its version would be older than `oldest`. Whoever asks goes at `deadline`, but the
+/// connection, which others use as well, is given the whole of `request.timeout.ms` for the answer.
 async fn ask<R: Request>(
     client: &Client,
     node: NodeId,
@@ -99,7 +100,12 @@ async fn ask<R: Request>(
         _ => return Ok(None),
     };
     let timeout_ms = millis(deadline.saturating_duration_since(now()));
-    connection.submit(&request(timeout_ms), version, deadline)?.await.map(Some)
+    let request_timeout = client.options().values().request_timeout;
+    let reply = connection.submit(&request(timeout_ms), version, now() + request_timeout)?;
+    match until(deadline, reply).await {
+        Some(answer) => answer.map(Some),
+        None => Err(Error::new(ErrorKind::Timeout, format!("node {node} did not answer in time"))),
+    }
 }
 
 /// The answer of a leader, unless another has taken over meanwhile: one that is gone would be waited for until the request
@@ -117,7 +123,7 @@ async fn unless_moved<T>(
                 |name: &TopicPartition| cluster.route(name).is_some_and(|route| route.leader != leader);
             !partitions.iter().any(is_elsewhere)
         };
-        while leads(&updates.borrow_and_update()) {
+        while leads(&updates.latest()) {
             if updates.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -187,7 +193,7 @@ pub(crate) async fn query(
     let mut jobs: JoinSet<Done> = JoinSet::new();
     let mut awaited: HashSet<Arc<str>> = HashSet::new();
     while !query.is_done() {
-        let cluster = updates.borrow_and_update().clone();
+        let cluster = updates.latest();
         let is_over = now() >= deadline;
         if is_over && jobs.is_empty() {
             break;
@@ -255,3 +261,6 @@ fn clock_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use ottla_client::{Client, Cluster, Error, ErrorKind, NodeId, Topic};
+use ottla_client::{Client, Cluster, ClusterUpdates, Error, ErrorKind, NodeId, Topic};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::accumulator::Accumulator;
@@ -78,7 +78,7 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     sender: Sender,
     commands: mpsc::UnboundedReceiver<Command>,
-    updates: watch::Receiver<Arc<Cluster>>,
+    updates: ClusterUpdates,
     cluster: Arc<Cluster>,
     brokers: Brokers,
     sealers: Sealers,
@@ -141,7 +141,7 @@ impl Driver {
     /// Takes in what the handles left and what time brought.
     fn absorb(&mut self, now: Instant) {
         // A topic that a handle has just learned of should not look leaderless here.
-        if self.updates.has_changed().unwrap_or(false) {
+        if self.updates.has_changed() {
             self.learn_cluster();
         }
         let Driver { shared, sender, cluster, touched, .. } = self;
@@ -304,8 +304,7 @@ impl Driver {
 
     fn learn_cluster(&mut self) {
         let now = runtime::now();
-        self.updates.mark_unchanged();
-        let before = std::mem::replace(&mut self.cluster, self.shared.client.cluster());
+        let before = std::mem::replace(&mut self.cluster, self.updates.latest());
         let mut others = HashSet::new();
         for name in self.shared.accumulator.topic_names() {
             if let Some(topic) = self.cluster.topic(&name) {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ottla_client::{Client, Cluster, Connection, Error, ErrorKind, Node, TopicPartition};
+use ottla_client::{Client, Cluster, Connection, Error, ErrorKind, Leader, Node, TopicPartition};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -134,7 +134,8 @@ pub(super) fn learn_leaders(client: &Client, sent: &[SentItem], response: &Produ
                 })
             });
             let name = TopicPartition::new(Arc::clone(&item.topic), item.partition);
-            client.learn_leader(&name, leader.leader_id, leader.leader_epoch, node);
+            let leader = Leader { node: leader.leader_id, epoch: leader.leader_epoch };
+            client.learn_leader(&name, item.topic_id, leader, node);
             learned = true;
         }
     }

@@ -93,7 +93,7 @@ impl Producer {
         let Some(wanted) = wanted else { return Err(no_such_partition(record, known)) };
         let mut updates = shared.client.cluster_updates();
         loop {
-            if let Some(topic) = updates.borrow_and_update().topic(record.topic())
+            if let Some(topic) = updates.latest().topic(record.topic())
                 && topic.partitions.len() > wanted
             {
                 shared.take_up(topic);

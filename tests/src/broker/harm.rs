@@ -124,7 +124,7 @@ pub(super) async fn await_topic<T>(
     loop {
         kafka.client().refresh_metadata();
         let update = tokio::time::timeout_at(deadline.into(), updates.changed()).await;
-        let cluster = updates.borrow_and_update().clone();
+        let cluster = updates.latest();
         update
             .unwrap_or_else(|_| panic!("{name} {not}: {:?}", cluster.topic(name)))
             .expect("the handle is alive");

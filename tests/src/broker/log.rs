@@ -52,7 +52,6 @@ async fn end_offset(kafka: &Kafka, partition: &TopicPartition) -> i64 {
     let mut last = "no leader is known".to_owned();
     while Instant::now() < deadline {
         let mut updates = kafka.client().cluster_updates();
-        updates.mark_unchanged();
         if let Some(leader) = kafka.client().cluster().leader(&partition.topic, partition.partition) {
             let target = Target::Node(leader.node, Purpose::General);
             let limit = deadline.min(Instant::now() + Duration::from_secs(5));

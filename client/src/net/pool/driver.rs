@@ -62,10 +62,9 @@ impl Pool {
                     {
                         Some(Ok(Attempt::Done(outcome, _))) => return outcome,
                         Some(Ok(Attempt::Under(_)) | Err(_)) => {
-                            return Err(Error::new(
-                                ErrorKind::Closed,
-                                "this connection was given up while it was set up",
-                            ));
+                            let message =
+                                format!("the connection to {address} was given up while it was set up");
+                            return Err(Error::new(ErrorKind::Connect, message));
                         }
                         None => {
                             let waited = runtime::now().saturating_duration_since(start);

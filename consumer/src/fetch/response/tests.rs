@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_client::{Backoff, ErrorKind};
+use ottla_client::{Backoff, ErrorKind, Leader};
 use ottla_protocol::compression::Compressor;
 use ottla_protocol::messages::fetch::{FetchableTopicResponse, LeaderIdAndEpoch};
 use ottla_protocol::records::{BatchBuilder, NO_HEADERS, SealOptions};
@@ -180,7 +180,8 @@ fn a_moved_partition_backs_off_unless_the_answer_says_where_it_is() {
     let response = FetchResponse { node_endpoints: vec![endpoint], ..answer(told.clone()) };
     let consequences = state.handle_response(1, now, 0.5, response);
     let endpoint = Node { id: 4, host: "h".into(), port: 9, rack: None };
-    let hint = LeaderHint { partition: name(), leader: 4, epoch: 2, endpoint: Some(endpoint) };
+    let leader = Leader { node: 4, epoch: 2 };
+    let hint = LeaderHint { partition: name(), topic_id: ID, leader, endpoint: Some(endpoint) };
     assert_eq!(consequences, Consequences { stale_metadata: true, hints: vec![hint], news: false });
     assert_eq!(state.outlook(now, &OneLeader).ready, [1]);
 
