@@ -24,7 +24,12 @@ const SEEDED: &[&str] = &["fastrand::Rng::with_seed", "fastrand::Rng"];
 pub const FACADES: &[(&str, &str)] = &[
     ("client/src/net/connection.rs", "the handle of a connection's task: the channels between the two"),
     ("client/src/net/dial.rs", "the dial trait, in terms of asynchronous streams"),
+    ("client/src/net/line.rs", "a connection's stream, polled by whoever writes and by its task"),
     ("client/src/net/tcp.rs", "TCP for the dial trait"),
+    (
+        "client/src/net/wire.rs",
+        "what a connection's handles and its task share: the stream and the task's timer",
+    ),
     ("client/src/runtime.rs", "where drivers get clock, chance and tasks from"),
     (
         "consumer/src/commit/mod.rs",

@@ -15,11 +15,12 @@ use bytes::Bytes;
 use ottla_protocol::api::Request;
 use ottla_protocol::header::{decode_response, encode_request, split_response};
 use ottla_protocol::wire::Frame;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use super::handshake::ApiTable;
 use super::in_flight::Expected;
 use super::outbox::OneWay;
+use super::wire::{Refused, Wire};
 use crate::error::{Error, ErrorKind};
 use crate::metadata::NodeId;
 use crate::runtime;
@@ -62,18 +63,39 @@ pub(super) struct Shared {
     pub(super) apis: ApiTable,
     pub(super) client_id: Arc<str>,
     pub(super) next_correlation: AtomicI32,
-    pub(super) queue: mpsc::UnboundedSender<Submitted>,
-    /// Bounds the queue and what is in flight together.
+    pub(super) wire: Arc<Wire>,
+    /// Bounds what waits to be written and what is unanswered together.
     pub(super) room: Arc<Semaphore>,
-    pub(super) end: watch::Receiver<Option<End>>,
+    /// Closed when the task is gone.
+    pub(super) alive: watch::Receiver<()>,
 }
 
-/// A request on its way to the connection's task.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.wire.release();
+    }
+}
+
+/// A request on its way to the wire.
 pub(super) enum Submitted {
     /// A request that will be answered.
     Call { frame: Frame, expected: Expected<Waiter<Bytes>> },
     /// A request without an answer; the waiter learns that it was written.
     OneWay { frame: Frame, one_way: OneWay<Waiter<()>> },
+}
+
+impl Submitted {
+    /// Whether it is a request with an answer of at most `max` bytes.
+    pub(super) fn is_call_up_to(&self, max: usize) -> bool {
+        matches!(self, Submitted::Call { frame, .. } if frame.len() <= max)
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        match self {
+            Submitted::Call { expected, .. } => expected.deadline,
+            Submitted::OneWay { one_way, .. } => one_way.deadline,
+        }
+    }
 }
 
 /// Who waits for a request, and the request's place among those outstanding.
@@ -124,7 +146,10 @@ impl Connection {
         })
     }
 
-    /// Encodes and enqueues a request now: requests reach the broker in the order of these calls.
+    /// Encodes and hands over a request now: requests reach the broker in the order of these calls.
+    ///
+    /// On an idle connection a small request is written to the socket by this call; it never waits for the socket. A failure
+    /// of that is told by the reply.
     ///
     /// `version` comes from [`Connection::version`]. When `deadline` passes without an answer, the connection is closed,
     /// since all later answers would be stuck behind this one.
@@ -140,20 +165,14 @@ impl Connection {
     ) -> Result<Reply<R>, Error> {
         let (waiter, answer) = self.waiter()?;
         let (frame, correlation_id) = self.encode(request, version)?;
-        let expected = Expected {
-            correlation_id,
-            api: R::API,
-            version,
-            since: runtime::now(),
-            deadline,
-            begun: false,
-            waiter,
-        };
-        self.enqueue(Submitted::Call { frame, expected })?;
+        let now = runtime::now();
+        let expected =
+            Expected { correlation_id, api: R::API, version, since: now, deadline, begun: false, waiter };
+        self.hand_over(Submitted::Call { frame, expected }, now)?;
         Ok(Reply { answer, version, connection: self.clone(), request: PhantomData })
     }
 
-    /// Encodes and enqueues now a request that the broker does not answer, such as Produce with `acks=0`.
+    /// Encodes and hands over now a request that the broker does not answer, such as Produce with `acks=0`.
     ///
     /// # Errors
     /// As of [`Connection::submit`].
@@ -165,13 +184,14 @@ impl Connection {
     ) -> Result<Sent, Error> {
         let (waiter, written) = self.waiter()?;
         let (frame, _) = self.encode(request, version)?;
-        self.enqueue(Submitted::OneWay { frame, one_way: OneWay { deadline, waiter } })?;
+        let submitted = Submitted::OneWay { frame, one_way: OneWay { deadline, waiter } };
+        self.hand_over(submitted, runtime::now())?;
         Ok(Sent { written, connection: self.clone() })
     }
 
     /// Whether the connection has ended.
     pub fn is_closed(&self) -> bool {
-        self.0.queue.is_closed()
+        self.0.wire.end().is_some()
     }
 
     /// Waits until the connection has ended.
@@ -179,15 +199,15 @@ impl Connection {
     /// # Cancel safety
     /// Safe: it only watches.
     pub async fn closed(&self) {
-        // An error says that the task is gone, which is an end as well.
-        let _ = self.0.end.clone().wait_for(Option::is_some).await;
+        // Nothing is ever sent: the error says that the task is gone, and before that the connection ended.
+        let _ = self.0.alive.clone().changed().await;
     }
 
     pub(crate) fn end(&self) -> Option<End> {
-        self.0.end.borrow().clone()
+        self.0.wire.end().cloned()
     }
 
-    /// Requests queued or unanswered.
+    /// Requests unwritten or unanswered.
     pub(crate) fn outstanding(&self) -> usize {
         MAX_OUTSTANDING - self.0.room.available_permits()
     }
@@ -212,11 +232,11 @@ impl Connection {
         Ok((frame, correlation_id))
     }
 
-    fn enqueue(&self, submitted: Submitted) -> Result<(), Error> {
-        self.0.queue.send(submitted).map_err(|_| self.disconnected(false))
+    fn hand_over(&self, submitted: Submitted, now: Instant) -> Result<(), Error> {
+        self.0.wire.submit(submitted, now).map_err(|Refused| self.disconnected(false))
     }
 
-    /// The error for a waiter that the task left without one, or never took.
+    /// The error for a request that was refused.
     fn disconnected(&self, possibly_written: bool) -> Error {
         let error =
             Error::new(ErrorKind::Disconnected, format!("the connection to {} is closed", self.0.address));
@@ -284,7 +304,8 @@ impl<R: Request> fmt::Debug for Reply<R> {
     }
 }
 
-/// Resolves when a request without an answer was handed to the socket.
+/// Resolves when a request without an answer was written to the connection's stream, which may still hold some of it, as
+/// TLS does.
 ///
 /// # Cancel safety
 /// Dropping it changes nothing about the request.

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::pin::Pin;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -26,4 +27,20 @@ pub trait Dial: Debug + Send + Sync + 'static {
     /// # Cancel safety
     /// The client drops the future when its time is up; whatever was opened must then be closed.
     fn dial<'a>(&'a self, node: Option<NodeId>, host: &'a str, port: u16) -> DialFuture<'a>;
+
+    /// As [`Dial::dial`], for those who share their time among several addresses: the client drops the future after
+    /// `budget`, which grows while a broker cannot be reached.
+    ///
+    /// # Cancel safety
+    /// As of [`Dial::dial`].
+    fn dial_within<'a>(
+        &'a self,
+        node: Option<NodeId>,
+        host: &'a str,
+        port: u16,
+        budget: Duration,
+    ) -> DialFuture<'a> {
+        let _ = budget;
+        self.dial(node, host, port)
+    }
 }

@@ -36,7 +36,7 @@ pub(crate) struct Unsupported {
 }
 
 impl ApiTable {
-    fn new(answer: &ApiVersionsResponse) -> Self {
+    pub(super) fn new(answer: &ApiVersionsResponse) -> Self {
         ApiTable(
             answer
                 .api_keys

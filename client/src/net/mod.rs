@@ -5,11 +5,14 @@ mod dial;
 mod frame;
 mod handshake;
 mod in_flight;
+mod line;
 mod outbox;
 mod pool;
+mod stop;
 mod task;
 mod tcp;
 mod transport;
+mod wire;
 
 pub(crate) use connection::Address;
 pub use connection::{Connection, Reply, Sent};

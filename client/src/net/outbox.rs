@@ -14,8 +14,8 @@ use ottla_protocol::wire::Frame;
 pub(super) struct Outbox<W> {
     parts: VecDeque<Part>,
     one_ways: VecDeque<OneWay<W>>,
-    /// Whether the first of `one_ways` has begun to be written.
-    one_way_begun: bool,
+    /// How many of `one_ways`, from the first, have begun to be written.
+    one_ways_begun: usize,
 }
 
 /// A frame without an answer.
@@ -55,7 +55,7 @@ struct Bytes4 {
 
 impl<W> Outbox<W> {
     pub(super) fn new() -> Self {
-        Outbox { parts: VecDeque::new(), one_ways: VecDeque::new(), one_way_begun: false }
+        Outbox { parts: VecDeque::new(), one_ways: VecDeque::new(), one_ways_begun: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -93,7 +93,7 @@ impl<W> Outbox<W> {
                 Part::Length { left, answered } => {
                     if left.from == 0 {
                         progress.begun += usize::from(*answered);
-                        self.one_way_begun |= !*answered;
+                        self.one_ways_begun += usize::from(!*answered);
                     }
                     let taken = written.min(4 - left.from);
                     left.from += taken;
@@ -107,7 +107,7 @@ impl<W> Outbox<W> {
                     chunk.is_empty()
                 }
                 Part::End => {
-                    self.one_way_begun = false;
+                    self.one_ways_begun -= 1;
                     progress.sent.extend(self.one_ways.pop_front().map(|one_way| one_way.waiter));
                     true
                 }
@@ -120,6 +120,20 @@ impl<W> Outbox<W> {
         progress
     }
 
+    /// A write of the first `filled` slices failed. The stream may have sent some of them all the same, as TLS does that
+    /// fails at a later record, so all of their frames count as begun; says how many frames with an answer that adds.
+    pub(super) fn failed(&mut self, filled: usize) -> usize {
+        let offered = self.parts.iter().filter(|part| !matches!(part, Part::End)).take(filled);
+        let mut begun = 0;
+        for part in offered {
+            if let Part::Length { left: Bytes4 { from: 0, .. }, answered } = part {
+                begun += usize::from(*answered);
+                self.one_ways_begun += usize::from(!*answered);
+            }
+        }
+        begun
+    }
+
     /// When the next frame without an answer is overdue.
     pub(super) fn poll_deadline(&self) -> Option<Instant> {
         self.one_ways.iter().map(|one_way| one_way.deadline).min()
@@ -128,8 +142,8 @@ impl<W> Outbox<W> {
     /// Takes the frames without an answer out, with whether some of their bytes went to the socket.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = (OneWay<W>, bool)> {
         self.parts.clear();
-        let mut begun = std::mem::take(&mut self.one_way_begun);
-        self.one_ways.drain(..).map(move |one_way| (one_way, std::mem::take(&mut begun)))
+        let begun = std::mem::take(&mut self.one_ways_begun);
+        self.one_ways.drain(..).enumerate().map(move |(at, one_way)| (one_way, at < begun))
     }
 
     fn push_parts(&mut self, frame: Frame, answered: bool) {
@@ -197,5 +211,22 @@ mod tests {
         let left: Vec<_> = outbox.drain().map(|(one_way, begun)| (one_way.waiter, begun)).collect();
         assert_eq!(left, [('a', true), ('b', false)]);
         assert!(outbox.is_empty() && outbox.poll_deadline().is_none());
+    }
+
+    #[test]
+    fn whatever_a_failed_write_was_offered_has_begun() {
+        let one_way = |waiter| OneWay { deadline: crate::runtime::now(), waiter };
+        let mut outbox = Outbox::new();
+        outbox.push(frame(1));
+        outbox.push_one_way(frame(2), one_way('a'));
+        outbox.push(frame(3));
+        outbox.push_one_way(frame(4), one_way('b'));
+        outbox.push_one_way(frame(5), one_way('c'));
+        // The first frame's beginning is written and counted; each frame is two slices.
+        assert_eq!(outbox.advance(1).begun, 1);
+        assert_eq!(outbox.slices(&mut [IoSlice::new(&[]); 64]), 10);
+        assert_eq!(outbox.failed(7), 1, "the third frame");
+        let left: Vec<_> = outbox.drain().map(|(one_way, begun)| (one_way.waiter, begun)).collect();
+        assert_eq!(left, [('a', true), ('b', true), ('c', false)]);
     }
 }

@@ -35,15 +35,14 @@ pub struct TcpDialer {
 }
 
 impl TcpDialer {
-    /// Dials with `timeout` for all addresses of a name together.
+    /// Dials with `timeout` for all addresses of a name together, unless a client gives more time.
     pub fn new(timeout: Duration) -> TcpDialer {
         TcpDialer { timeout, dialled: Mutex::default() }
     }
 
-    async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, Error> {
-        let start = runtime::now();
-        let deadline = start + self.timeout;
-        let took = || runtime::spoken(self.timeout);
+    async fn connect(&self, host: &str, port: u16, timeout: Duration) -> Result<TcpStream, Error> {
+        let deadline = runtime::now() + timeout;
+        let took = || runtime::spoken(timeout);
         let mut addresses: Vec<SocketAddr> =
             match runtime::until(deadline, tokio::net::lookup_host((host, port))).await {
                 Some(Ok(addresses)) => addresses.collect(),
@@ -102,9 +101,19 @@ impl TcpDialer {
 }
 
 impl Dial for TcpDialer {
-    fn dial<'a>(&'a self, _node: Option<NodeId>, host: &'a str, port: u16) -> DialFuture<'a> {
+    fn dial<'a>(&'a self, node: Option<NodeId>, host: &'a str, port: u16) -> DialFuture<'a> {
+        self.dial_within(node, host, port, self.timeout)
+    }
+
+    fn dial_within<'a>(
+        &'a self,
+        _node: Option<NodeId>,
+        host: &'a str,
+        port: u16,
+        budget: Duration,
+    ) -> DialFuture<'a> {
         Box::pin(async move {
-            let stream = self.connect(host, port).await?;
+            let stream = self.connect(host, port, budget).await?;
             Ok(Box::new(stream) as Box<dyn Stream>)
         })
     }

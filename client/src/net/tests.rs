@@ -18,6 +18,8 @@ use crate::purpose::Purpose;
 use crate::runtime;
 use crate::test_support::{Answer, Dialled, Received, ScriptedDialer, api_versions, metadata};
 
+mod wire;
+
 const MS: fn(u64) -> Duration = Duration::from_millis;
 const IDLE: Duration = Duration::from_secs(540);
 

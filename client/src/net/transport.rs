@@ -9,13 +9,14 @@ use ottla_protocol::api::Request;
 use ottla_protocol::header::{encode_request, split_response};
 use ottla_protocol::messages::api_versions::ApiVersionsRequest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 
 use super::connection::{Address, Connection, MAX_OUTSTANDING, Shared};
 use super::dial::{Dial, Stream};
 use super::frame::FrameReader;
 use super::handshake::{ApiTable, Handshake};
 use super::task::Task;
+use super::wire::Wire;
 use crate::error::{Error, ErrorKind};
 use crate::runtime;
 
@@ -48,7 +49,8 @@ pub(super) async fn establish(
     let deadline = runtime::now() + budget;
     let node = (address.node >= 0).then_some(address.node);
     reached(Stage::Dial);
-    let dialled = runtime::until(deadline, dialer.dial(node, &address.host, address.port)).await;
+    let dialled =
+        runtime::until(deadline, dialer.dial_within(node, &address.host, address.port, budget)).await;
     let mut stream = dialled.unwrap_or_else(|| Err(late(Stage::Dial, &address, budget)))?;
     reached(Stage::Handshake);
     let mut reader = FrameReader::new(settings.max_frame.min(MAX_HANDSHAKE_FRAME));
@@ -66,20 +68,31 @@ pub(super) async fn establish(
         }
         None => return Err(late(Stage::Handshake, &address, budget)),
     };
-    let (queue, submitted) = mpsc::unbounded_channel();
-    let (ended, end) = watch::channel(None);
-    let reader = reader.with_max(settings.max_frame);
-    let task = Task::new(Arc::clone(&address), (stream, reader), submitted, ended, settings.max_idle);
+    let (connection, task) = assemble(address, (stream, reader), (apis, correlation_id), settings);
     runtime::detach(task.run());
-    Ok(Connection::new(Shared {
+    Ok(connection)
+}
+
+/// A connection and its task, after the handshake, which left `reader` and the next correlation id behind.
+pub(super) fn assemble(
+    address: Arc<Address>,
+    (stream, reader): (Box<dyn Stream>, FrameReader),
+    (apis, correlation_id): (ApiTable, i32),
+    settings: &Settings,
+) -> (Connection, Task) {
+    let wire = Arc::new(Wire::new(Arc::clone(&address), stream, settings.max_idle));
+    let (alive, watched) = watch::channel(());
+    let task = Task::new(Arc::clone(&wire), reader.with_max(settings.max_frame), alive);
+    let connection = Connection::new(Shared {
         address,
         apis,
         client_id: Arc::clone(&settings.client_id),
         next_correlation: AtomicI32::new(correlation_id),
-        queue,
+        wire,
         room: Arc::new(Semaphore::new(MAX_OUTSTANDING)),
-        end,
-    }))
+        alive: watched,
+    });
+    (connection, task)
 }
 
 /// The error of a connection that was not set up in time.

@@ -257,7 +257,7 @@ async fn ask(context: &Context, node: NodeId) -> Result<Option<FetchResponse>, E
         connection.version::<FetchRequest>()?,
         connection.version_at_most::<FetchRequest>(LAST_VERSION_WITH_NAMES),
     );
-    let reply = {
+    let (request, version, deadline) = {
         let (now, cluster) = (now(), client.cluster());
         let mut state = shared.state();
         // The metadata may be newer than those for which the task found this request due.
@@ -285,8 +285,10 @@ async fn ask(context: &Context, node: NodeId) -> Result<Option<FetchResponse>, E
             rack_id: options.client_rack.clone(),
             ..Default::default()
         };
-        connection.submit(&request, version, now + request_timeout + options.fetch_max_wait)?
+        (request, version, now + request_timeout + options.fetch_max_wait)
     };
+    // Without the lock: submitting may write to the socket.
+    let reply = connection.submit(&request, version, deadline)?;
     shared.meter.fetch_sent();
     let sent = now();
     let answer = reply.await;

@@ -122,6 +122,8 @@ impl Slot {
     /// Takes over what an attempt or a connection came to.
     fn settle(&mut self, reconnect: &Backoff, random: f64) {
         if let State::Connecting { attempt, .. } = &self.state {
+            // In this order: an attempt says what it came to, then is over.
+            let over = attempt.has_changed().is_err();
             let done = attempt.borrow().clone();
             match done {
                 Attempt::Done(Ok(connection), _) => {
@@ -129,7 +131,7 @@ impl Slot {
                     self.state = State::Live(connection);
                 }
                 Attempt::Done(Err(error), at) => self.fail(error, at, reconnect, random),
-                Attempt::Under(_) if attempt.has_changed().is_err() => self.state = State::Vacant,
+                Attempt::Under(_) if over => self.state = State::Vacant,
                 Attempt::Under(_) => {}
             }
         }
@@ -148,5 +150,49 @@ impl Slot {
         self.not_before = Some(at + reconnect.next(self.failures, random));
         self.failures = self.failures.saturating_add(1);
         self.error = Some(error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::disallowed_methods,
+        reason = "an attempt that ends at any moment needs a thread of its own"
+    )]
+
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::runtime;
+
+    #[tokio::test]
+    async fn an_attempt_that_just_ended_counts_by_what_it_came_to() {
+        let (ending, attempts) = std::sync::mpsc::sync_channel::<watch::Sender<Attempt>>(0);
+        let now = runtime::now();
+        let done = move || Attempt::Done(Err(Error::new(ErrorKind::Connect, "refused")), now);
+        let ends = std::thread::spawn(move || {
+            for attempt in attempts {
+                attempt.send_replace(done());
+            }
+        });
+        let reconnect = Backoff::new(MEMORY, MEMORY);
+        let address = Arc::new(Address { node: 1, host: "node-1".into(), port: 9092 });
+        for round in 0..2_000 {
+            let (progress, attempt) = watch::channel(Attempt::Under(Stage::Dial));
+            let mut slot = Slot::default();
+            let task = OwnedTask::spawn(&runtime::current().unwrap(), std::future::ready(()));
+            slot.connecting(Arc::clone(&address), now, attempt, task);
+            ending.send(progress).unwrap();
+            let step = loop {
+                match slot.step(now, &reconnect, 0.5) {
+                    Step::Await(_) => std::hint::spin_loop(),
+                    step => break step,
+                }
+            };
+            assert!(matches!(step, Step::Rest { error: Some(_), .. }), "round {round}: forgotten");
+        }
+        drop(ending);
+        ends.join().unwrap();
     }
 }
