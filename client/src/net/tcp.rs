@@ -151,8 +151,8 @@ mod tests {
     async fn small_requests_go_out_at_once_and_quiet_connections_are_probed() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let dialer = TcpDialer::new(Duration::from_secs(5));
-        let stream = dialer.connect("127.0.0.1", port).await.unwrap();
+        let timeout = Duration::from_secs(5);
+        let stream = TcpDialer::new(timeout).connect("127.0.0.1", port, timeout).await.unwrap();
         let socket = SockRef::from(&stream);
         assert_eq!((stream.nodelay().unwrap(), socket.keepalive().unwrap()), (true, true));
         #[cfg(target_os = "linux")]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use ottla_client::{Cluster, CoordinatorKey, Error, ErrorKind, NodeId, TopicPartition};
+use ottla_client::{CoordinatorKey, Error, ErrorKind, NodeId, TopicPartition};
 use ottla_protocol::api::Request;
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::offset_commit::OffsetCommitRequest;
@@ -17,7 +17,7 @@ use tokio::time::Instant as Clock;
 use tracing::Instrument;
 
 use super::request::{
-    BY_ID, Judgement, Origins, Topics, commit_request, fetch_request, judge_commit, judge_fetch,
+    BY_ID, Judgement, Origins, Topics, commit_request, fetch_request, judge_commit, judge_fetch, take_former,
 };
 use super::{Committer, OffsetAndMetadata};
 use crate::group::Membership;
@@ -91,10 +91,8 @@ impl Committer {
                 return Err(self.lost(None));
             }
             let cluster = self.client.cluster();
-            pending.retain(|partition, _| {
-                let stays = !is_of_another_topic(&cluster, origins, partition);
-                stays || !gone.insert(Arc::clone(&partition.topic))
-            });
+            let id = |topic: &str| cluster.topic(topic).map(|topic| topic.id);
+            gone.append(&mut take_former(&mut pending, origins, id));
             if pending.is_empty() {
                 return self.all_but(&gone, tries);
             }
@@ -359,15 +357,6 @@ impl Committer {
 
     fn key(&self) -> CoordinatorKey {
         CoordinatorKey::Group(Arc::clone(&self.group_id))
-    }
-}
-
-/// Whether the topic of this name is another one by now.
-fn is_of_another_topic(cluster: &Cluster, origins: &Origins, partition: &TopicPartition) -> bool {
-    let now = cluster.topic(&partition.topic).map(|topic| topic.id).filter(|id| !id.is_zero());
-    match (origins.get(partition), now) {
-        (Some(origin), Some(now)) => *origin != now,
-        _ => false,
     }
 }
 

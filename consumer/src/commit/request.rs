@@ -3,7 +3,7 @@
 //! Version 10 of both names topics by id; it is used where the ids of all topics are known, else they go by name up to
 //! version 9. OffsetFetch asks about one group up to version 7 and about a list of groups from 8 on.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use ottla_client::{Cluster, Error, ErrorKind, TopicPartition};
@@ -96,6 +96,24 @@ impl Topics {
     fn name(&self, name: &str, id: Uuid) -> Option<Arc<str>> {
         if id.is_zero() { Some(Arc::from(name)) } else { self.names.get(&id).map(Arc::clone) }
     }
+}
+
+/// Takes out what was of topics that are others of the same name by now, by the ids that `id` knows; those topics' names.
+pub(super) fn take_former(
+    pending: &mut BTreeMap<TopicPartition, OffsetAndMetadata>,
+    origins: &Origins,
+    id: impl Fn(&str) -> Option<Uuid>,
+) -> BTreeSet<Arc<str>> {
+    let mut gone = BTreeSet::new();
+    pending.retain(|partition, _| {
+        let now = id(&partition.topic).filter(|id| !id.is_zero());
+        let is_former = origins.get(partition).zip(now).is_some_and(|(origin, now)| *origin != now);
+        if is_former {
+            gone.insert(Arc::clone(&partition.topic));
+        }
+        !is_former
+    });
+    gone
 }
 
 pub(super) fn commit_request(

@@ -13,9 +13,12 @@ use ottla_protocol::messages::offset_fetch::{
     OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition,
     OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
+use ottla_protocol::uuid::Uuid;
 
 use super::OffsetAndMetadata;
-use super::request::{Judgement, Topics, commit_request, fetch_request, judge_commit, judge_fetch};
+use super::request::{
+    Judgement, Topics, commit_request, fetch_request, judge_commit, judge_fetch, take_former,
+};
 use crate::group::Membership;
 
 fn member() -> Membership {
@@ -60,6 +63,26 @@ fn a_commit_carries_the_membership_and_the_partitions_by_topic() {
         ..Default::default()
     };
     assert_eq!(commit_request("g", &member(), &offsets(), &by_name()), expected);
+}
+
+#[test]
+fn no_partition_of_a_topic_that_was_created_anew_is_committed_into_its_successor() {
+    let (former, now) = (Uuid([1; 16]), Uuid([2; 16]));
+    let origins: HashMap<_, _> = offsets().into_keys().map(|partition| (partition, former)).collect();
+    let left = |origins: &HashMap<_, _>, ids: &[(&str, Uuid)]| {
+        let id = |topic: &str| ids.iter().find(|(name, _)| *name == topic).map(|(_, id)| *id);
+        let mut pending = offsets();
+        let gone = take_former(&mut pending, origins, id);
+        (
+            gone.into_iter().collect::<Vec<_>>(),
+            pending.into_keys().map(|place| place.topic).collect::<Vec<_>>(),
+        )
+    };
+    let all = || vec!["a".into(), "a".into(), "b".into()];
+    assert_eq!(left(&origins, &[("a", now), ("b", former)]), (vec!["a".into()], vec!["b".into()]));
+    assert_eq!(left(&origins, &[("a", former), ("b", Uuid::ZERO)]), (vec![], all()));
+    assert_eq!(left(&origins, &[]), (vec![], all()));
+    assert_eq!(left(&HashMap::new(), &[("a", now), ("b", now)]), (vec![], all()));
 }
 
 #[test]
