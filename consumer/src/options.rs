@@ -34,7 +34,9 @@ ottla_client::options! {
         /// `cooperative-sticky`.
         "partition.assignment.strategy" => partition_assignment_strategy: Vec<Strategy> =
             vec![Strategy::Range, Strategy::CooperativeSticky], check some_strategy;
-        /// After how long without a heartbeat the group gives the member's partitions to others.
+        /// After how long without a heartbeat the group gives the member's partitions to others. A heartbeat is given up
+        /// after half of what the session leaves beside the interval, but not before 6 s (or the session, or
+        /// `request.timeout.ms`, if shorter), so sessions of 10 s and more survive one that is lost.
         "session.timeout.ms" => session_timeout: Duration = MS(45_000), min MS(1), max MS(i32::MAX as u64);
         /// How often a heartbeat is sent; at most a third of the session timeout is advisable.
         "heartbeat.interval.ms" => heartbeat_interval: Duration = MS(3_000), min MS(1), max MS(i32::MAX as u64);
@@ -60,8 +62,10 @@ ottla_client::options! {
         /// A bound of one partition's part of an answer in bytes; a batch that is larger comes nevertheless. So much of
         /// each partition is fetched ahead, too.
         "max.partition.fetch.bytes" => max_partition_fetch_bytes: usize = 1 << 20, min 1, max i32::MAX as usize;
-        /// A bound of the bytes that are fetched ahead over all partitions, those that are paused included: with so much of
-        /// them buffered, nothing more is asked for. A batch comes whole, whatever is left.
+        /// A bound of the memory that fetched answers hold, over all partitions, those that are paused included: with so
+        /// much held, nothing more is asked for, and what keeps whole answers alive is copied out of them where a broker
+        /// would have to wait. A broker is asked for at most half of its equal share at once. Partitions read as streams
+        /// have equal parts of it instead. A batch comes whole, whatever is left.
         "queued.max.bytes" => queued_max_bytes: usize = 32 << 20, min 1;
         /// Whether records of transactions are seen before, or also without, their commit.
         "isolation.level" => isolation_level: IsolationLevel = IsolationLevel::ReadUncommitted;

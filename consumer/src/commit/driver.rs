@@ -123,7 +123,8 @@ impl Committer {
                             continue;
                         }
                         None => {
-                            tries.last = Some(Error::from_code(code, "the group is between two generations"))
+                            tracing::debug!(%code, epoch = sender.generation_id, "a commit waits for the group");
+                            tries.last = Some(Error::from_code(code, "the group is between two generations"));
                         }
                     },
                 },
@@ -242,6 +243,7 @@ impl Committer {
 
     /// Notes a refusal that may pass; says whether topics must go by name from now on.
     fn retry_after(&self, tries: &mut Tries, node: NodeId, code: ErrorCode, elsewhere: bool) -> bool {
+        tracing::debug!(node, %code, "the coordinator refused offsets");
         if elsewhere {
             self.client.forget_coordinator(&self.key(), node);
         }
