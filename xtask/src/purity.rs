@@ -39,6 +39,11 @@ pub const FACADES: &[(&str, &str)] = &[
     ("consumer/src/consumer/streams.rs", "the facade of partition streams: starts a task for each"),
     ("consumer/src/shutdown.rs", "the handle of a shutdown: whoever waits for it, and the system's signals"),
     (
+        "consumer/src/fetch/jobs.rs",
+        "the jobs of the fetch task: keeps them, and hears when one ends or panics",
+    ),
+    ("consumer/src/streams/stream.rs", "a partition's stream: gives way to other tasks of its thread"),
+    (
         "consumer/src/streams/slot.rs",
         "what a stream's holder and its consumer share: the notice that it is released",
     ),
