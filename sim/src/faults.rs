@@ -115,6 +115,8 @@ pub(crate) struct Ground {
     pub(crate) places: Vec<Place>,
     pub(crate) groups: Vec<String>,
     pub(crate) transactional_ids: Vec<String>,
+    /// Whether a leader may be the only one that has what it acknowledges: one replica, or `acks=1`.
+    pub(crate) lone_leaders: bool,
 }
 
 impl Faults {
@@ -317,6 +319,9 @@ fn of_brokers(rng: &mut Rng, ground: &Ground) -> Harm {
     let away = MS(*pick(rng, &[50, 500, 3_000, 12_000]));
     match rng.u8(..8) {
         0..=2 => Harm::Kill(broker, away),
+        // Over an orderly stop, a broker forgets all but a producer's last batch. Where nobody else has the batches, what was
+        // written and not answered is written again then, and no client can tell.
+        3 if ground.lone_leaders => Harm::Kill(broker, away),
         3 => Harm::Stop(broker, away),
         4 => Harm::Pause(broker, away),
         5 => Harm::Cut(broker),

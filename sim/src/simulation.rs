@@ -303,7 +303,12 @@ impl Simulation {
     }
 
     fn ground(&self, world: &World) -> Ground {
-        Ground { brokers: self.brokers, places: world.places(), ..self.ground.clone() }
+        Ground {
+            brokers: self.brokers,
+            places: world.places(),
+            lone_leaders: self.factor() == 1,
+            ..self.ground.clone()
+        }
     }
 }
 

@@ -204,6 +204,7 @@ impl Plan {
             groups.push(PIPELINES.to_owned());
         }
         let transactional_ids = self.pipelines.iter().map(|pipeline| pipeline.id.clone()).collect();
-        Ground { brokers: self.brokers, places: self.places(), groups, transactional_ids }
+        let lone_leaders = self.replication == 1 || self.producers.iter().any(|producer| producer.careless);
+        Ground { brokers: self.brokers, places: self.places(), groups, transactional_ids, lone_leaders }
     }
 }
