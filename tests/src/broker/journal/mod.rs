@@ -158,9 +158,15 @@ impl Journal {
     }
 
     /// How many times members were given partitions, or had to part with some.
+    ///
+    /// A member is also told that a rebalance brought it nothing; that may be while the others already read, and moves
+    /// no partition.
     pub fn changes(&self) -> usize {
-        let is_change = |entry: &&Entry| {
-            matches!(entry, Entry::Assigned { .. } | Entry::Revoked { .. } | Entry::Lost { .. })
+        let is_change = |entry: &&Entry| match entry {
+            Entry::Assigned { partitions, .. }
+            | Entry::Revoked { partitions, .. }
+            | Entry::Lost { partitions, .. } => !partitions.is_empty(),
+            _ => false,
         };
         self.pages().entries.iter().filter(is_change).count()
     }
