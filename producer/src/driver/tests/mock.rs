@@ -76,7 +76,13 @@ async fn new_partitions_are_used_when_metadata_is_too_old() {
         let value = [0; 150];
         producer.send(Record::new("t").value(&value)).await.unwrap().await.unwrap();
         tokio::time::sleep(MS(1_000)).await;
-        assert!(start.elapsed() < MS(330_000), "within `metadata.max.age.ms` and some turns");
+        let is_first_to_come = ends(&mock, "t")[1..].iter().all(|end| *end == 0);
+        assert!(
+            !is_first_to_come || start.elapsed() < MS(330_000),
+            "within `metadata.max.age.ms` and a turn"
+        );
+        // Which partition is next is drawn: that each of three comes may take many turns.
+        assert!(start.elapsed() < MS(900_000), "all of them");
     }
 }
 
