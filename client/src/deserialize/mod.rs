@@ -1,7 +1,7 @@
 //! [`Deserializer`]: how bytes become keys and values.
 //!
 //! The twin of [`serialize`](crate::serialize), with the same types for the same formats: [`Text`], [`Raw`], [`BigEndian`],
-//! [`Printed`], [`Nothing`], [`Nullable`] and, with the feature `json`, [`Json`] read what they have written, or what the
+//! [`Printed`], [`Nothing`], [`Nullable`] and, with the feature `json`, `Json` read what they have written, or what the
 //! Java client's serializers of the same types have.
 
 use std::error::Error as StdError;

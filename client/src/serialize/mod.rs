@@ -2,7 +2,7 @@
 //!
 //! It stands here, below producer and consumer, so that one type can speak both ways of a format. Serializers append to a
 //! buffer that is reused from record to record; the ones here allocate nothing. [`Text`], [`Raw`], [`BigEndian`],
-//! [`Printed`], [`Nothing`], [`Nullable`] and, with the feature `json`, [`Json`] write the bytes that the Java client's
+//! [`Printed`], [`Nothing`], [`Nullable`] and, with the feature `json`, `Json` write the bytes that the Java client's
 //! serializers of the same types write.
 
 use std::error::Error as StdError;

@@ -48,6 +48,7 @@ impl Facade {
         let gauges = [
             ("kafka_consumer_fetches_in_flight", Unit::Count, "Fetch requests whose answers are awaited"),
             ("kafka_consumer_buffered_bytes", Unit::Bytes, "Bytes that are fetched and not read"),
+            ("kafka_consumer_held_bytes", Unit::Bytes, "Bytes of the answers that they came with"),
             ("kafka_consumer_assigned_partitions", Unit::Count, "Partitions that the consumer has"),
             ("kafka_consumer_last_poll_seconds_ago", Unit::Seconds, "Since the last poll began"),
             ("kafka_consumer_records_lag_max", Unit::Count, "The lag of the partition furthest behind"),
@@ -114,6 +115,7 @@ impl Facade {
         let set = |name, value: f64| gauge!(name, "client_id" => Arc::clone(&self.client)).set(value);
         set("kafka_consumer_fetches_in_flight", metrics.fetches.in_flight as f64);
         set("kafka_consumer_buffered_bytes", metrics.buffer.bytes as f64);
+        set("kafka_consumer_held_bytes", metrics.buffer.held as f64);
         set("kafka_consumer_assigned_partitions", metrics.partitions.len() as f64);
         if let Some(since_last) = metrics.polls.since_last {
             set("kafka_consumer_last_poll_seconds_ago", since_last.as_secs_f64());

@@ -10,7 +10,7 @@
 //! |---|---|
 //! | counters | `records_consumed_total`*, `bytes_consumed_total`*, `fetch_total`, `fetch_response_total`, `commit_total`, `commit_error_total` (by `error`), `rebalance_total` (by `reason`), `partitions_lost_total`, `stuck_total` (by `reason`) |
 //! | histograms | `fetch_latency`, `commit_latency`, `rebalance_latency`, `time_between_poll` (all in seconds) |
-//! | gauges | `fetches_in_flight`, `buffered_bytes`, `assigned_partitions`, `last_poll_seconds_ago`, `records_lag_max`, `records_lag`** |
+//! | gauges | `fetches_in_flight`, `buffered_bytes`, `held_bytes`, `assigned_partitions`, `last_poll_seconds_ago`, `records_lag_max`, `records_lag`** |
 //!
 //! Gauges are set every few seconds; the lag of a partition that the consumer does not have any more is NaN.
 //!

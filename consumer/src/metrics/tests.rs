@@ -218,7 +218,7 @@ mod facade {
             meter.gave_up(3, true);
             meter.stuck("paused");
             let mut levels = meter.snapshot(now + MS(1_250));
-            levels.buffer.bytes = 30;
+            (levels.buffer.bytes, levels.buffer.held) = (30, 40);
             let partition = PartitionMetrics { lag: Some(4), ..PartitionMetrics::default() };
             levels.partitions.insert(TopicPartition::new("a", 2), partition);
             meter.publish(&levels, &[TopicPartition::new("a", 1)]);
@@ -239,6 +239,7 @@ mod facade {
             "stuck_total{client_id=me,reason=paused} +1",
             "fetches_in_flight{client_id=me} =0",
             "buffered_bytes{client_id=me} =30",
+            "held_bytes{client_id=me} =40",
             "assigned_partitions{client_id=me} =1",
             "last_poll_seconds_ago{client_id=me} =1",
             "records_lag_max{client_id=me} =4",
