@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::accumulator::{Accumulator, Attempt, Reason, Surroundings};
 use crate::acknowledge::Outbox;
 use crate::builder::ProducerBuilder;
-use crate::completion::Delivery;
+use crate::completion::{Delivery, Place};
 use crate::driver::{Command, Driver, Interest, Sealers, Shared};
 use crate::interceptor::{Interceptor, Interceptors};
 use crate::options::{IDEMPOTENT_IN_FLIGHT, ProducerOptions};
@@ -336,13 +336,19 @@ impl Producer {
     }
 
     /// Tries to append, and wakes the task if it has to know.
-    #[inline(always)]
+    #[inline]
     fn append(&self, record: &Record<'_>, attempt: &mut Attempt) -> Result<Delivery, Reason> {
         let timestamp = record.timestamp_ms().unwrap_or_else(runtime::timestamp);
-        match self.0.shared.accumulator.append_quickly(record, timestamp, runtime::seed) {
-            Some(delivery) => Ok(delivery),
+        match self.append_quickly(record, timestamp) {
+            Some(place) => Ok(place.delivery(timestamp)),
             None => self.append_slowly(record, timestamp, attempt),
         }
+    }
+
+    /// Appends if there is nothing to see to.
+    #[inline(always)]
+    fn append_quickly(&self, record: &Record<'_>, timestamp: i64) -> Option<Place> {
+        self.0.shared.accumulator.append_quickly(record, timestamp, runtime::seed)
     }
 
     #[cold]

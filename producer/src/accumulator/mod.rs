@@ -1,7 +1,8 @@
 //! [`Accumulator`]: all records that wait to be sent, by topic and partition.
 //!
-//! It is shared by all handles of a producer and its task. Sending a record locks its partition and nothing else;
-//! topics are looked up under a read lock that is written when metadata changes.
+//! It is shared by all handles of a producer and its task. Sending a record locks its partition and nothing else: topics
+//! are found in what the thread remembers (`recent`). Only opening a batch takes the lock on topics, which is written
+//! when metadata changes. A thread that finds the sticky partition locked goes on with one of its own.
 //!
 //! `buffer.memory` bounds the buffers of records, however many partitions they are for: where all of it is taken, open
 //! batches are sent instead of lingering. Beside that, a partition of a topic in use takes some 600 bytes here and in the
@@ -12,12 +13,14 @@
 
 mod inbox;
 mod partition;
+mod quick;
 mod ratio;
+mod recent;
 mod run;
 mod topics;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use ottla_client::NodeId;
@@ -27,7 +30,7 @@ use partition::{Appended, Refused, Room};
 pub(crate) use partition::{Glance, PartitionBuffer};
 pub(crate) use ratio::Ratio;
 pub(crate) use run::Surroundings;
-use topics::{TopicBuffers, Topics};
+use topics::{Lasting, TopicBuffers, Topics};
 
 use crate::acknowledge::Attach;
 use crate::completion::Delivery;
@@ -38,10 +41,15 @@ use crate::record::Record;
 /// However well records can be compressed, `buffer.memory` has room for so many batches before.
 const FEWEST_BATCHES: usize = 16;
 
+/// The next state of any accumulator's topics.
+static NEXT_EPOCH: AtomicU64 = AtomicU64::new(1);
+
 /// The buffers of all topics.
 #[derive(Debug)]
 pub(crate) struct Accumulator {
     topics: RwLock<Topics>,
+    /// Which state of `topics` this is, of all that there were of any accumulator.
+    epoch: AtomicU64,
     /// Taken with the lock of `topics` held, or alone.
     indices: Mutex<Indices>,
     pub(crate) memory: Arc<Memory>,
@@ -74,6 +82,13 @@ pub(crate) struct Attempt {
     pub(crate) reservation: Option<Charge>,
     /// Where the record goes, if that would be another partition each time it is asked.
     chosen: Option<Choice>,
+}
+
+impl Attempt {
+    /// Whether nothing came of an earlier one.
+    fn is_first(&self) -> bool {
+        self.reservation.is_none() && self.chosen.is_none()
+    }
 }
 
 /// A record that was taken.
@@ -118,6 +133,7 @@ impl Accumulator {
     ) -> Self {
         Accumulator {
             topics: RwLock::default(),
+            epoch: AtomicU64::new(NEXT_EPOCH.fetch_add(1, Ordering::Relaxed)),
             indices: Mutex::default(),
             memory: Arc::new(Memory::new(buffer_memory)),
             inbox: Inbox::default(),
@@ -129,34 +145,6 @@ impl Accumulator {
             partitioner,
             ignore_keys,
         }
-    }
-
-    /// Appends a record as nearly all are: to a batch that is open, in a partition that nobody has to be asked for. `None`
-    /// if anything is otherwise, of which [`Accumulator::append`] makes what there is to make; then nothing has happened.
-    #[inline(always)]
-    pub(crate) fn append_quickly(
-        &self,
-        record: &Record<'_>,
-        timestamp: i64,
-        random: impl Fn() -> u64,
-    ) -> Option<Delivery> {
-        let is_custom = matches!(self.partitioner, PartitionerClass::Custom(_));
-        if !record.is_within(self.max_record_size) || is_custom && record.chosen_partition().is_none() {
-            return None;
-        }
-        let topics = self.topics();
-        let topic = topics.get(record.topic())?;
-        let (at, sticky) = match self.route(topic, record, None) {
-            Ok(Route::Fixed(at)) => (at, false),
-            Ok(Route::Sticky) => (topic.sticky.current_of(topic.now.count())?, true),
-            Ok(Route::Next | Route::Random) | Err(_) => return None,
-        };
-        let mut partition = topic.partitions.get(at as usize)?.lock();
-        let (delivery, turn_over) = partition.append_to_open(record, timestamp, sticky, &self.closed)?;
-        if turn_over {
-            topic.sticky.move_on(at, &topic.now, random());
-        }
-        Some(delivery)
     }
 
     /// Appends a record to the open batch of its partition.
@@ -201,12 +189,11 @@ impl Accumulator {
         let Some(topic) = topics.get(record.topic()) else { return Err(refuse(Reason::UnknownTopic)) };
         let route = self.route(topic, record, attempt.chosen).map_err(refuse)?;
         let room = self.room();
-        let move_on = |from| topic.sticky.move_on(from, &topic.now, random());
 
         let mut sticky = route == Route::Sticky;
         let mut at = match route {
             Route::Fixed(partition) => partition,
-            Route::Sticky => topic.sticky.current(&topic.now, &random),
+            Route::Sticky => topic.sticky.current(recent::lane(), &topic.now, &random),
             Route::Next => topic.next_turn(),
             Route::Random => topic.now.nth(random()),
         };
@@ -219,14 +206,14 @@ impl Accumulator {
                         partition.attach(&delivery, attach);
                     }
                     if turn_over {
-                        move_on(at);
+                        self.end_turn(topic, at, random());
                     }
                     return Ok(Accepted { delivery, wake: wake || now_wake });
                 }
                 Err(Refused::TurnOver { wake: now_wake }) => {
                     wake |= now_wake;
                     drop(partition);
-                    at = move_on(at);
+                    at = self.end_turn(topic, at, random());
                     // One move is enough: the record stays where it comes to, whatever is full there.
                     sticky = false;
                 }
@@ -295,18 +282,21 @@ impl Accumulator {
             return;
         }
         let now = Partitions::new(Arc::clone(name), leaders);
-        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        let topic = topics.get_or_insert(name, || TopicBuffers::new(Arc::clone(name), now.clone()));
+        let mut topics = self.topics_to_change();
+        let (mut partitions, lasting) = match topics.get(name) {
+            Some(topic) => (topic.partitions.clone(), Arc::clone(&topic.lasting)),
+            None => (Vec::new(), Lasting::new(Arc::clone(name))),
+        };
         let mut indices = self.indices();
-        for partition in topic.partitions.len()..now.count() {
+        for partition in partitions.len()..now.count() {
             let index = indices.take();
-            let (name, ratio) = (Arc::clone(name), Arc::clone(&topic.ratio));
+            let (name, ratio) = (Arc::clone(name), Arc::clone(&lasting.ratio));
             let buffer = PartitionBuffer::new(name, partition as i32, index, self.batch_size, ratio);
             indices.unmet.push(Arc::clone(&buffer));
-            topic.partitions.push(buffer);
+            partitions.push(buffer);
         }
-        topic.sticky.adapt(&now);
-        topic.now = Arc::new(now);
+        lasting.sticky.adapt(&now);
+        topics.put(TopicBuffers { partitions, now: Arc::new(now), lasting });
     }
 
     /// Sets the weights by which a topic's partitions are drawn for records without a key.
@@ -319,9 +309,9 @@ impl Accumulator {
     /// Forgets a topic, unless records wait in its buffers; true if it is unknown now. Its partitions' indices may be
     /// given to others from now on.
     pub(crate) fn evict(&self, name: &str) -> bool {
-        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let mut topics = self.topics_to_change();
         let Some(topic) = topics.get(name) else { return true };
-        // Nothing is being appended, since that takes the lock on topics first.
+        // No batch is being opened, since that takes the lock on topics first.
         if !topic.is_empty() {
             return false;
         }
@@ -368,9 +358,15 @@ impl Accumulator {
         self.closed.load(Ordering::Relaxed)
     }
 
-    #[inline(always)]
     fn topics(&self) -> RwLockReadGuard<'_, Topics> {
         self.topics.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever takes it begins an epoch: no thread uses what it remembers once it sees that.
+    fn topics_to_change(&self) -> RwLockWriteGuard<'_, Topics> {
+        let topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        self.epoch.store(NEXT_EPOCH.fetch_add(1, Ordering::Relaxed), Ordering::Release);
+        topics
     }
 
     fn indices(&self) -> MutexGuard<'_, Indices> {

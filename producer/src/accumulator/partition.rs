@@ -7,16 +7,16 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
-use ottla_protocol::records::{AppendError, BATCH_HEADER_LEN, BatchBuilder};
+use ottla_protocol::records::{BATCH_HEADER_LEN, BatchBuilder};
 
 use super::inbox::Inbox;
 use super::ratio::Ratio;
 use crate::acknowledge::{Attach, Lineup};
 use crate::batch::Batch;
-use crate::completion::{Completion, Delivery, Teller};
+use crate::completion::{Completion, Delivery, Place, Teller};
 use crate::memory::{Charge, Charged, Memory};
 use crate::record::Record;
 
@@ -141,6 +141,18 @@ impl PartitionBuffer {
         Locked { buffer: self, appends: self.appends() }
     }
 
+    /// Locks the partition unless it is locked.
+    #[inline(always)]
+    pub(crate) fn try_lock(&self) -> Option<Locked<'_>> {
+        match self.appends.try_lock() {
+            Ok(appends) => Some(Locked { buffer: self, appends }),
+            Err(TryLockError::Poisoned(poisoned)) => {
+                Some(Locked { buffer: self, appends: poisoned.into_inner() })
+            }
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
     /// What is there.
     pub(crate) fn glance(&self) -> Glance {
         self.appends().glance()
@@ -204,15 +216,18 @@ impl Locked<'_> {
         reservation: &mut Option<Charge>,
         now: impl FnOnce() -> Instant,
     ) -> Result<Appended, Refused> {
-        match self.append_to_open(record, timestamp, sticky, room.closed) {
-            Some((delivery, turn_over)) => Ok(Appended { delivery, wake: false, turn_over }),
+        let appended = self.append_to_open(record, timestamp, sticky, room.closed);
+        match appended.and_then(|(index, turn_over)| Some((self.place(index)?, turn_over))) {
+            Some((place, turn_over)) => {
+                Ok(Appended { delivery: place.delivery(timestamp), wake: false, turn_over })
+            }
             None if room.closed.load(Ordering::Relaxed) => Err(Refused::Closed),
             None => self.append_to_new(record, timestamp, sticky, room, reservation, now),
         }
     }
 
-    /// Appends a record to the open batch, if there is one that has room for it; its delivery, and whether the partition
-    /// has had its turn as the sticky one.
+    /// Appends a record to the open batch, if there is one that has room for it; which of its records it is, and whether
+    /// the partition has had its turn as the sticky one.
     #[inline(always)]
     pub(crate) fn append_to_open(
         &mut self,
@@ -220,7 +235,7 @@ impl Locked<'_> {
         timestamp: i64,
         sticky: bool,
         closed: &AtomicBool,
-    ) -> Option<(Delivery, bool)> {
+    ) -> Option<(u32, bool)> {
         // Under the lock, so that nothing is appended behind the last look of a task that ends.
         if closed.load(Ordering::Relaxed) {
             return None;
@@ -229,12 +244,18 @@ impl Locked<'_> {
         let open = appends.open.as_mut()?;
         let before = open.builder.size();
         // A batch that holds records refuses one only for being full.
-        let delivery = open.append(record, timestamp).ok()?;
+        let index = open.append(record, timestamp)?;
         let turn_over = sticky && {
             let added = open.builder.size() - before;
             appends.add_sticky(added)
         };
-        Some((delivery, turn_over))
+        Some((index, turn_over))
+    }
+
+    /// The place of a record in the open batch.
+    #[inline(always)]
+    pub(crate) fn place(&self, index: u32) -> Option<Place> {
+        self.appends.open.as_ref().map(|open| Place::new(open.completion.share(), index))
     }
 
     /// Appends a record to a batch of its own, which others may join. The open one, if there is one, is full.
@@ -287,13 +308,11 @@ impl Locked<'_> {
             opened: now(),
             charge,
         };
-        let delivery = match open.append(record, timestamp) {
-            Ok(delivery) => delivery,
-            Err(_) => {
-                open.into_batch().drop_empty();
-                return Err(Refused::TooLarge);
-            }
+        let Some(index) = open.append(record, timestamp) else {
+            open.into_batch().drop_empty();
+            return Err(Refused::TooLarge);
         };
+        let place = Place::new(open.completion.share(), index);
         let added = open.builder.size();
         appends.open = Some(open);
         let turn_over = sticky && appends.add_sticky(added);
@@ -301,7 +320,7 @@ impl Locked<'_> {
             room.inbox.push(self.buffer.index);
             wake = true;
         }
-        Ok(Appended { delivery, wake, turn_over })
+        Ok(Appended { delivery: place.delivery(timestamp), wake, turn_over })
     }
 
     /// Notes what the application attached to the record of this delivery, which was appended last.
@@ -342,16 +361,11 @@ impl Appends {
 }
 
 impl OpenBatch {
-    /// Writes a record. One function, as it is called from everywhere and all that encodes a record is in it.
+    /// Writes a record, if it fits. One function, as it is called from everywhere and all that encodes a record is in it.
     #[inline(never)]
-    fn append(&mut self, record: &Record<'_>, timestamp: i64) -> Result<Delivery, AppendError> {
-        let index = self.builder.try_append(
-            timestamp,
-            record.key_bytes(),
-            record.value_bytes(),
-            record.header_slice(),
-        )?;
-        Ok(Delivery::new(self.completion.share(), index, timestamp))
+    fn append(&mut self, record: &Record<'_>, timestamp: i64) -> Option<u32> {
+        let (key, value) = (record.key_bytes(), record.value_bytes());
+        self.builder.try_append(timestamp, key, value, record.header_slice()).ok()
     }
 
     fn into_batch(self) -> Batch {

@@ -1,9 +1,9 @@
 //! Many records at once: those that follow each other into the same partition are appended under one lock.
 
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
-use super::partition::{Appended, Refused};
-use super::{Accumulator, Attempt, Reason, Route};
+use super::{Accumulator, Attempt, Reason, Route, recent};
 use crate::completion::Delivery;
 use crate::partitioner::PartitionerClass;
 use crate::record::Record;
@@ -31,82 +31,78 @@ impl Accumulator {
         let mut left = records;
         while let Some((record, rest)) = left.split_first() {
             let timestamp = record.timestamp_ms().unwrap_or(around.timestamp);
+            if attempt.is_first()
+                && let Some(taken) = self.append_run(left, around, deliveries)
+            {
+                left = &left[taken.get()..];
+                continue;
+            }
             let result = self.append(record, timestamp, attempt, &around.now, &around.random);
             if result.as_ref().map_or_else(|refusal| refusal.wake, |accepted| accepted.wake) {
                 (around.wake)();
             }
-            let delivery = result.map_err(|refusal| refusal.reason)?.delivery;
+            deliveries.push(result.map_err(|refusal| refusal.reason)?.delivery);
             // Room that was not needed is others' from here on.
             *attempt = Attempt::default();
-            let run = self.append_run(record.topic(), delivery.partition() as u32, rest, around, {
-                deliveries.push(delivery);
-                &mut *deliveries
-            });
-            left = &rest[run..];
+            left = rest;
         }
         Ok(())
     }
 
-    /// Appends those of `records` that come first and belong into this partition, as far as there is room; their number.
+    /// Appends the first of `records`, and those behind it that belong into the same partition, as far as there is room
+    /// in the open batch; their number. `None` if the first is one for [`Accumulator::append`].
     fn append_run(
         &self,
-        name: &str,
-        at: u32,
         records: &[Record<'_>],
         around: &Surroundings<impl Fn() -> Instant, impl Fn() -> u64, impl Fn()>,
         deliveries: &mut Vec<Delivery>,
-    ) -> usize {
-        // An own partitioner is asked with no lock held, and a partition that changes with each record has no runs.
+    ) -> Option<NonZeroUsize> {
+        // An own partitioner is asked with no lock held.
         if matches!(self.partitioner, PartitionerClass::Custom(_)) {
-            return 0;
+            return None;
         }
-        let topics = self.topics();
-        let Some(topic) = topics.get(name) else { return 0 };
-        let belongs = |record: &Record<'_>| {
-            if !is_same(record.topic(), name) || !record.is_within(self.max_record_size) {
-                return None;
-            }
-            match self.route(topic, record, None) {
-                Ok(Route::Fixed(partition)) => (partition == at).then_some(false),
-                Ok(Route::Sticky) => topic.sticky.is(at).then_some(true),
-                Ok(Route::Next | Route::Random) | Err(_) => None,
-            }
-        };
-        let mut next = records.iter().map_while(|record| Some((record, belongs(record)?))).peekable();
-        if next.peek().is_none() {
-            return 0;
-        }
-        let (room, mut taken, mut wake) = (self.room(), 0, false);
-        let mut partition = topic.partitions[at as usize].lock();
-        for (record, sticky) in next {
-            let timestamp = record.timestamp_ms().unwrap_or(around.timestamp);
-            match partition.append(record, timestamp, sticky, &room, &mut None, &around.now) {
-                Ok(Appended { delivery, wake: now_wake, turn_over }) => {
-                    wake |= now_wake;
-                    deliveries.push(delivery);
-                    taken += 1;
-                    if turn_over {
-                        topic.sticky.move_on(at, &topic.now, (around.random)());
-                    }
+        let first = records.first()?;
+        self.look(first.topic(), |topic| {
+            let (at, mut partition) = match self.route(topic, first, None) {
+                Ok(Route::Fixed(at)) => (at, topic.partitions.get(at as usize)?.lock()),
+                Ok(Route::Sticky) => self.lock_sticky(topic, &around.random)?,
+                // A partition that changes with each record has no runs.
+                Ok(Route::Next | Route::Random) | Err(_) => return None,
+            };
+            let belongs = |record: &Record<'_>| {
+                if !is_same(record.topic(), first.topic()) || !record.is_within(self.max_record_size) {
+                    return None;
                 }
-                Err(Refused::TurnOver { wake: now_wake }) => {
-                    wake |= now_wake;
-                    topic.sticky.move_on(at, &topic.now, (around.random)());
+                match self.route(topic, record, None) {
+                    Ok(Route::Fixed(partition)) => (partition == at).then_some(false),
+                    Ok(Route::Sticky) => topic.sticky.is(recent::lane(), at).then_some(true),
+                    Ok(Route::Next | Route::Random) | Err(_) => None,
+                }
+            };
+            let (mut taken, mut last, mut is_over) = (0, 0, false);
+            for record in records {
+                let Some(sticky) = belongs(record) else { break };
+                let timestamp = record.timestamp_ms().unwrap_or(around.timestamp);
+                let appended = partition.append_to_open(record, timestamp, sticky, &self.closed);
+                let Some((index, turn_over)) = appended else { break };
+                (taken, last) = (taken + 1, index);
+                if turn_over {
+                    is_over = true;
                     break;
                 }
-                Err(Refused::NoRoom { wake: now_wake, .. }) => {
-                    wake |= now_wake;
-                    break;
-                }
-                // Appended on its own, it will say what is wrong.
-                Err(Refused::TooLarge | Refused::Closed) => break,
             }
-        }
-        drop(partition);
-        if wake {
-            (around.wake)();
-        }
-        taken
+            let taken = NonZeroUsize::new(taken)?;
+            // All of them are in one batch, one behind the other.
+            let first = partition.place(last + 1 - taken.get() as u32)?;
+            deliveries.extend(records[..taken.get()].iter().zip(0..).map(|(record, behind)| {
+                first.behind(behind).delivery(record.timestamp_ms().unwrap_or(around.timestamp))
+            }));
+            drop(partition);
+            if is_over {
+                self.end_turn(topic, at, (around.random)());
+            }
+            Some(taken)
+        })
     }
 }
 

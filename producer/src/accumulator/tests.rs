@@ -21,8 +21,8 @@ fn by(partitioner: PartitionerClass, batch_size: usize, memory: usize, partition
 }
 
 fn append(accumulator: &Accumulator, record: &Record<'_>, random: u64) -> Result<Delivery, Reason> {
-    if let Some(delivery) = accumulator.append_quickly(record, 0, || random) {
-        return Ok(delivery);
+    if let Some(place) = accumulator.append_quickly(record, 0, || random) {
+        return Ok(place.delivery(0));
     }
     let now = Instant::now;
     accumulator
@@ -306,4 +306,94 @@ fn a_topic_made_anew_with_fewer_partitions_gets_nothing_into_those_that_are_gone
     }
     let beyond = append(&accumulator, &Record::new("t").partition(2), 0);
     assert_eq!(beyond.unwrap_err(), Reason::NoSuchPartition { partitions: 2 });
+}
+
+#[test]
+fn a_thread_goes_on_with_another_partition_while_one_is_held_and_comes_back_after_its_turn() {
+    let accumulator = accumulator(1_000, 1 << 20, 4);
+    let value = [0; 100];
+    let append =
+        |random| append(&accumulator, &Record::new("t").value(&value), random).expect("room").partition();
+    assert_eq!(append(2), 2);
+    let buffer = Arc::clone(&accumulator.partitions_of("t")[2]);
+    let held = buffer.lock();
+    let (first, second) = std::thread::scope(|scope| {
+        let (done, first) = std::sync::mpsc::channel();
+        let (go, free) = std::sync::mpsc::channel::<()>();
+        let thread = scope.spawn(move || {
+            done.send((0..4).map(|_| append(2)).collect::<Vec<_>>()).expect("the test waits");
+            free.recv().ok();
+            (0..10).map(|_| append(1)).collect::<Vec<_>>()
+        });
+        let first = first.recv_timeout(Duration::from_secs(20));
+        drop(held);
+        drop(go);
+        (first.expect("it waited for the partition that somebody holds"), thread.join().expect("no panic"))
+    });
+    assert_eq!(first, [3; 4]);
+    let runs: Vec<_> = second.chunk_by(|a, b| a == b).map(|run| run[0]).collect();
+    assert_eq!(runs, [3, 2], "its turn ends, and then it is where all are");
+    assert_eq!(append(1), 2);
+}
+
+#[test]
+fn a_record_for_a_partition_of_its_own_waits_for_it() {
+    let accumulator = accumulator(1_000, 1 << 20, 1);
+    let record = Record::new("t").value("v");
+    drop(append(&accumulator, &record, 0).expect("room"));
+    let buffer = Arc::clone(&accumulator.partitions_of("t")[0]);
+    let held = buffer.lock();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| append(&accumulator, &record, 0).expect("room").partition());
+        drop(held);
+        assert_eq!(waiting.join().expect("no panic"), 0, "there is no other");
+    });
+}
+
+#[test]
+fn a_thread_forgets_what_it_knew_of_a_topic_as_soon_as_that_changes() {
+    let accumulator = accumulator(16_384, 1 << 20, 1);
+    let quickly = |partition| accumulator.append_quickly(&Record::new("t").partition(partition), 0, || 0);
+    drop(append(&accumulator, &Record::new("t").partition(0), 0).expect("room"));
+    assert!(quickly(0).is_some() && quickly(1).is_none());
+    accumulator.update_topic(&"t".into(), vec![Some(1); 2]);
+    drop(append(&accumulator, &Record::new("t").partition(1), 0).expect("a new partition"));
+    assert!(quickly(0).is_some() && quickly(1).is_some());
+    let old = accumulator.partitions_of("t");
+    for buffer in &old {
+        buffer.take(true).0.expect("open").drop_empty();
+    }
+    assert!(accumulator.evict("t"));
+    assert!(quickly(0).is_none());
+    accumulator.update_topic(&"t".into(), vec![Some(1); 2]);
+    drop(append(&accumulator, &Record::new("t").partition(1), 0).expect("room"));
+    assert!(quickly(1).is_some());
+    assert!(old.iter().all(|buffer| buffer.is_empty()), "nothing gets into buffers that nobody empties");
+}
+
+#[test]
+fn topics_and_producers_are_kept_apart_in_what_a_thread_remembers() {
+    // Names that have one place, as they are equally long and end alike.
+    let names = ["at", "bt", "ct"];
+    let all: Vec<Accumulator> = (0..2)
+        .map(|_| {
+            let accumulator = accumulator(16_384, 1 << 20, 1);
+            names.iter().for_each(|name| accumulator.update_topic(&(*name).into(), vec![Some(1); 1]));
+            accumulator
+        })
+        .collect();
+    for round in 1..=5 {
+        for (accumulator, name) in all.iter().flat_map(|all| names.iter().map(move |name| (all, name))) {
+            for _ in 0..round {
+                let delivery = append(accumulator, &Record::new(name), 0).expect("room");
+                assert_eq!(delivery.topic(), *name);
+            }
+        }
+    }
+    for (accumulator, name) in all.iter().flat_map(|all| names.iter().map(move |name| (all, name))) {
+        let (batch, _) = accumulator.partitions_of(name)[0].take(true);
+        let batch = batch.expect("open");
+        assert_eq!(batch.count, 15, "{name}");
+        batch.drop_empty();
+    }
 }

@@ -1,11 +1,9 @@
 //! [`Topics`]: the buffers of all topics, found by name.
-//!
-//! Records of one topic tend to follow each other, so the topic found last is compared before a name is hashed.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::partition::PartitionBuffer;
 use super::ratio::Ratio;
@@ -13,94 +11,71 @@ use crate::partitioner::{Partitions, Sticky};
 
 /// All topics.
 #[derive(Debug, Default)]
-pub(super) struct Topics {
-    all: Vec<TopicBuffers>,
-    /// Where in `all` each is.
-    places: HashMap<Arc<str>, usize, BuildHasherDefault<NameHasher>>,
-    /// Where the one is that was found last; only a guess.
-    last: AtomicUsize,
-}
+pub(super) struct Topics(HashMap<Arc<str>, Arc<TopicBuffers>, BuildHasherDefault<NameHasher>>);
 
 impl Topics {
     /// The topic of this name.
-    #[inline(always)]
-    pub(super) fn get(&self, name: &str) -> Option<&TopicBuffers> {
-        match self.all.get(self.last.load(Ordering::Relaxed)) {
-            Some(last) if *last.name == *name => Some(last),
-            _ => self.find(name),
-        }
+    pub(super) fn get(&self, name: &str) -> Option<&Arc<TopicBuffers>> {
+        self.0.get(name)
     }
 
-    #[inline(never)]
-    fn find(&self, name: &str) -> Option<&TopicBuffers> {
-        let place = *self.places.get(name)?;
-        self.last.store(place, Ordering::Relaxed);
-        self.all.get(place)
-    }
-
-    /// The topic of this name, made first if need be.
-    pub(super) fn get_or_insert(
-        &mut self,
-        name: &Arc<str>,
-        make: impl FnOnce() -> TopicBuffers,
-    ) -> &mut TopicBuffers {
-        let Topics { all, places, .. } = self;
-        let place = *places.entry(Arc::clone(name)).or_insert_with(|| {
-            all.push(make());
-            all.len() - 1
-        });
-        &mut all[place]
+    /// Puts a topic in, in the place of its forerunner.
+    pub(super) fn put(&mut self, topic: TopicBuffers) {
+        self.0.insert(Arc::clone(&topic.lasting.name), Arc::new(topic));
     }
 
     pub(super) fn remove(&mut self, name: &str) {
-        let Some(place) = self.places.remove(name) else { return };
-        self.all.swap_remove(place);
-        if let Some(moved) = self.all.get(place)
-            && let Some(known) = self.places.get_mut(&moved.name)
-        {
-            *known = place;
-        }
+        self.0.remove(name);
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.all.iter().map(|topic| &topic.name)
+        self.0.keys()
     }
 }
 
-/// The buffers of one topic.
+/// The buffers of one topic, as of the last metadata. They are never changed but replaced, so that threads can keep them.
 #[derive(Debug)]
 pub(super) struct TopicBuffers {
-    name: Arc<str>,
     /// By partition. At least as many as there are now: a topic that was made anew may have fewer than its forerunner.
     pub(super) partitions: Vec<Arc<PartitionBuffer>>,
-    /// As of the last metadata.
     pub(super) now: Arc<Partitions>,
+    pub(super) lasting: Arc<Lasting>,
+}
+
+/// What outlives a topic's metadata.
+#[derive(Debug)]
+pub(super) struct Lasting {
+    pub(super) name: Arc<str>,
     pub(super) sticky: Sticky,
     pub(super) ratio: Arc<Ratio>,
     /// Records that took turns.
     turn: AtomicU64,
 }
 
-impl TopicBuffers {
-    pub(super) fn new(name: Arc<str>, now: Partitions) -> Self {
-        TopicBuffers {
-            name,
-            partitions: Vec::new(),
-            now: Arc::new(now),
-            sticky: Sticky::new(),
-            ratio: Arc::new(Ratio::new()),
-            turn: AtomicU64::new(0),
-        }
+impl Lasting {
+    pub(super) fn new(name: Arc<str>) -> Arc<Self> {
+        let (sticky, ratio) = (Sticky::new(), Arc::new(Ratio::new()));
+        Arc::new(Lasting { name, sticky, ratio, turn: AtomicU64::new(0) })
     }
+}
 
+impl TopicBuffers {
     /// The partition whose turn it is.
     pub(super) fn next_turn(&self) -> u32 {
-        self.now.nth(self.turn.fetch_add(1, Ordering::Relaxed))
+        self.now.nth(self.lasting.turn.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Whether nothing waits in any of its buffers.
     pub(super) fn is_empty(&self) -> bool {
         self.partitions.iter().all(|partition| partition.is_empty())
+    }
+}
+
+impl std::ops::Deref for TopicBuffers {
+    type Target = Lasting;
+
+    fn deref(&self) -> &Lasting {
+        &self.lasting
     }
 }
 

@@ -10,7 +10,8 @@ use super::Partitioner;
 /// `partitioner.class`: how a record gets a partition that names none.
 ///
 /// "Sticky" means: the topic's current partition, until it has got a batch's worth of bytes; then the next one is drawn,
-/// by the length of their queues where some are slower than others (`partitioner.adaptive.partitioning.enable`).
+/// by the length of their queues where some are slower than others (`partitioner.adaptive.partitioning.enable`). A thread
+/// that finds another one appending there goes on with a current partition of its own until that has had its turn.
 #[derive(Clone, Default)]
 pub enum PartitionerClass {
     /// As the Java client does: murmur2 of the key; without a key, sticky.

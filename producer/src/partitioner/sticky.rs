@@ -1,4 +1,7 @@
-//! [`Sticky`]: a topic's current partition for records without a key.
+//! [`Sticky`]: a topic's current partitions for records without a key.
+//!
+//! All threads begin with the same one, so that its batches fill. Threads that are in each other's way there take lanes
+//! apart, each with a current partition of its own; a turn ends as it does in the first lane.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -7,37 +10,58 @@ use super::{Load, Partitions};
 
 const UNSET: u32 = u32::MAX;
 
-/// The current partition. Many senders read it; the one whose record ends the partition's turn moves it on, once.
+/// As many threads have a lane of their own.
+const LANES: usize = 16;
+
+/// The current partitions. Many senders read them; the one whose record ends a partition's turn moves its lane on, once.
 #[derive(Debug)]
 pub(crate) struct Sticky {
-    current: AtomicU32,
+    lanes: [AtomicU32; LANES],
     /// Read at the end of a turn only.
     load: RwLock<Option<Arc<Load>>>,
 }
 
 impl Sticky {
     pub(crate) fn new() -> Self {
-        Sticky { current: AtomicU32::new(UNSET), load: RwLock::default() }
+        Sticky { lanes: [const { AtomicU32::new(UNSET) }; LANES], load: RwLock::default() }
+    }
+
+    /// The lane after this one.
+    pub(crate) fn next_lane(lane: usize) -> usize {
+        (lane + 1) % LANES
+    }
+
+    #[inline(always)]
+    fn lane(&self, lane: usize) -> &AtomicU32 {
+        &self.lanes[lane % LANES]
     }
 
     /// The current partition; the first time, and when it lies beyond `partitions`, one of those with a leader by chance.
     #[inline]
-    pub(crate) fn current(&self, partitions: &Partitions, random: impl FnOnce() -> u64) -> u32 {
-        match self.current.load(Ordering::Relaxed) {
+    pub(crate) fn current(&self, lane: usize, partitions: &Partitions, random: impl FnOnce() -> u64) -> u32 {
+        match self.lane(lane).load(Ordering::Relaxed) {
             current if (current as usize) < partitions.count() => current,
-            gone => self.move_on(gone, partitions, random()),
+            gone => self.move_on(lane, gone, partitions, random()),
         }
     }
 
     /// The current partition, if it is one of so many.
     #[inline]
-    pub(crate) fn current_of(&self, partitions: usize) -> Option<u32> {
-        Some(self.current.load(Ordering::Relaxed)).filter(|&current| (current as usize) < partitions)
+    pub(crate) fn current_of(&self, lane: usize, partitions: usize) -> Option<u32> {
+        Some(self.lane(lane).load(Ordering::Relaxed)).filter(|&current| (current as usize) < partitions)
+    }
+
+    /// The current partition of a lane that is to be apart from `other`, as far as there is a choice.
+    pub(crate) fn apart_from(&self, other: u32, lane: usize, partitions: &Partitions, random: u64) -> u32 {
+        match self.current(lane, partitions, || random) {
+            current if current == other => self.move_on(lane, other, partitions, random),
+            current => current,
+        }
     }
 
     /// Whether this is the current partition.
-    pub(crate) fn is(&self, partition: u32) -> bool {
-        self.current.load(Ordering::Relaxed) == partition
+    pub(crate) fn is(&self, lane: usize, partition: u32) -> bool {
+        self.lane(lane).load(Ordering::Relaxed) == partition
     }
 
     /// Moves from `from` to a partition by chance, unless somebody did already; returns the current one.
@@ -45,26 +69,28 @@ impl Sticky {
     /// Only partitions with a leader come into question, or all if there is none. Under a load its weights count, and
     /// `from` may be drawn again; otherwise every other partition is equally likely.
     #[inline(never)]
-    pub(crate) fn move_on(&self, from: u32, partitions: &Partitions, random: u64) -> u32 {
+    pub(crate) fn move_on(&self, lane: usize, from: u32, partitions: &Partitions, random: u64) -> u32 {
         let led = partitions.led();
         let load = self.load.read().unwrap_or_else(PoisonError::into_inner).clone();
         let drawn = load.and_then(|load| load.draw(random)).filter(|drawn| led.binary_search(drawn).is_ok());
         let next = drawn.unwrap_or_else(|| another(from, partitions.count() as u32, led, random));
-        match self.current.compare_exchange(from, next, Ordering::Relaxed, Ordering::Relaxed) {
+        match self.lane(lane).compare_exchange(from, next, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => next,
             // Somebody who saw that its leader is gone unset it.
-            Err(UNSET) => self.move_on(UNSET, partitions, random),
+            Err(UNSET) => self.move_on(lane, UNSET, partitions, random),
             Err(current) => current,
         }
     }
 
-    /// The topic's partitions have changed: the load counts no more, and a current one without a leader is given up if
+    /// The topic's partitions have changed: the load counts no more, and current ones without a leader are given up if
     /// another has one.
     pub(crate) fn adapt(&self, partitions: &Partitions) {
         self.set_load(None);
-        let current = self.current.load(Ordering::Relaxed);
-        if !partitions.led().is_empty() && partitions.led().binary_search(&current).is_err() {
-            self.current.store(UNSET, Ordering::Relaxed);
+        for lane in &self.lanes {
+            let current = lane.load(Ordering::Relaxed);
+            if !partitions.led().is_empty() && partitions.led().binary_search(&current).is_err() {
+                lane.store(UNSET, Ordering::Relaxed);
+            }
         }
     }
 
@@ -117,35 +143,35 @@ mod tests {
     #[test]
     fn a_turn_ends_once_however_many_senders_saw_its_end() {
         let (sticky, four) = (Sticky::new(), led(&[true; 4]));
-        let first = sticky.current(&four, || 1);
+        let first = sticky.current(0, &four, || 1);
         assert_eq!(first, 1);
-        assert_eq!(sticky.move_on(1, &four, 1), 2);
-        assert_eq!(sticky.move_on(1, &four, 2), 2, "the second finds it moved");
-        assert_eq!(sticky.current(&four, || 0), 2);
-        assert_eq!(sticky.current(&led(&[true; 2]), || 0), 0, "the topic shrank");
+        assert_eq!(sticky.move_on(0, 1, &four, 1), 2);
+        assert_eq!(sticky.move_on(0, 1, &four, 2), 2, "the second finds it moved");
+        assert_eq!(sticky.current(0, &four, || 0), 2);
+        assert_eq!(sticky.current(0, &led(&[true; 2]), || 0), 0, "the topic shrank");
     }
 
     #[test]
     fn a_current_partition_that_lost_its_leader_is_left_at_once_if_another_has_one() {
         let sticky = Sticky::new();
-        assert_eq!(sticky.current(&led(&[true; 3]), || 1), 1);
+        assert_eq!(sticky.current(0, &led(&[true; 3]), || 1), 1);
         let none = led(&[false; 3]);
         sticky.adapt(&none);
-        assert_eq!(sticky.current(&none, || 0), 1, "one is as bad as another");
+        assert_eq!(sticky.current(0, &none, || 0), 1, "one is as bad as another");
         let others = led(&[true, false, true]);
         sticky.adapt(&others);
-        assert_eq!(sticky.current(&others, || 1), 2);
+        assert_eq!(sticky.current(0, &others, || 1), 2);
     }
 
     #[test]
     fn a_load_decides_until_the_partitions_change_and_never_for_one_without_a_leader() {
         let (sticky, three) = (Sticky::new(), led(&[true; 3]));
         sticky.set_load(Load::of(&[(0, 9), (1, 0), (2, 9)], 3, false));
-        assert_eq!(sticky.current(&three, || 1), 1);
-        assert_eq!(sticky.move_on(1, &three, 5), 1, "still the shortest queue");
+        assert_eq!(sticky.current(0, &three, || 1), 1);
+        assert_eq!(sticky.move_on(0, 1, &three, 5), 1, "still the shortest queue");
         let without = led(&[true, false, true]);
-        assert_eq!(sticky.move_on(1, &without, 5), 2, "of a table older than the metadata");
+        assert_eq!(sticky.move_on(0, 1, &without, 5), 2, "of a table older than the metadata");
         sticky.adapt(&three);
-        assert_eq!(sticky.move_on(2, &three, 0), 0);
+        assert_eq!(sticky.move_on(0, 2, &three, 0), 0);
     }
 }

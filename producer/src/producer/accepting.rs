@@ -7,9 +7,10 @@ use std::task::{Context, Poll, ready};
 use ottla_client::Error;
 
 use super::Producer;
-use crate::accumulator::{Attempt, Reason};
+use crate::accumulator::Attempt;
 use crate::completion::Delivery;
 use crate::record::Record;
+use crate::runtime;
 
 /// A record on its way into its batch, as [`Producer::send`] returns it.
 ///
@@ -34,16 +35,22 @@ impl<'a> Accepting<'a> {
         Accepting { producer, record, state: State::New }
     }
 
+    /// Opens a batch for the record, or waits for what is missing.
     #[cold]
     #[inline(never)]
-    fn begin_wait(
-        &mut self,
-        reason: Reason,
-        attempt: Attempt,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Delivery, Error>> {
-        self.state = State::Waiting(Box::pin(self.producer.send_later(self.record, reason, attempt)));
-        self.poll_state(cx)
+    fn begin(&mut self, timestamp: i64, cx: &mut Context<'_>) -> Poll<Result<Delivery, Error>> {
+        let mut attempt = Attempt::default();
+        match self.producer.append_slowly(&self.record, timestamp, &mut attempt) {
+            Ok(delivery) => {
+                self.state = State::Done;
+                Poll::Ready(Ok(delivery))
+            }
+            Err(reason) => {
+                let wait = self.producer.send_later(self.record, reason, attempt);
+                self.state = State::Waiting(Box::pin(wait));
+                self.poll_state(cx)
+            }
+        }
     }
 
     /// Goes on with a wait, or with a record that interceptors are to see, which is still new here.
@@ -73,13 +80,13 @@ impl Future for Accepting<'_> {
         if !matches!(this.state, State::New) || this.producer.is_intercepted() {
             return this.poll_state(cx);
         }
-        let mut attempt = Attempt::default();
-        match this.producer.append(&this.record, &mut attempt) {
-            Ok(delivery) => {
+        let timestamp = this.record.timestamp_ms().unwrap_or_else(runtime::timestamp);
+        match this.producer.append_quickly(&this.record, timestamp) {
+            Some(place) => {
                 this.state = State::Done;
-                Poll::Ready(Ok(delivery))
+                Poll::Ready(Ok(place.delivery(timestamp)))
             }
-            Err(reason) => this.begin_wait(reason, attempt, cx),
+            None => this.begin(timestamp, cx),
         }
     }
 }
