@@ -9,6 +9,9 @@
 //! What is kept here can be older than the table by the moment between the comparison and its use. That is harmless:
 //! such a record could as well have come a moment earlier. Only where a batch is opened has the topic to be known still,
 //! which is for [`super::Accumulator::append`] to see to, under the lock.
+//!
+//! A producer that is gone leaves a few topics' tables with each thread that sent, until that thread sends to others or ends;
+//! they hold no records.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
