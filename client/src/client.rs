@@ -11,7 +11,7 @@ use crate::backoff::Backoff;
 use crate::coordinator::Coordinators;
 use crate::error::Error;
 use crate::metadata::{Cluster, ClusterUpdates, Leader, Metadata, Node, NodeId, Topic, TopicsInUse};
-use crate::net::{Connection, Dial, Pool, Settings, TcpDialer};
+use crate::net::{Connection, Dial, Pool, Settings, Spares, TcpDialer};
 use crate::options::ClientOptions;
 use crate::purpose::{CoordinatorKey, Purpose, Target};
 use crate::router::Router;
@@ -54,6 +54,7 @@ impl Client {
             client_id: values.client_id.as_str().into(),
             max_frame: values.receive_message_max,
             max_idle: values.connections_max_idle,
+            spares: Spares::default(),
         };
         let reconnect = Backoff::new(values.reconnect_backoff, values.reconnect_backoff_max);
         let setup = Backoff::new(values.connection_setup_timeout, values.connection_setup_timeout_max);

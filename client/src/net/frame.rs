@@ -1,16 +1,20 @@
 //! Cuts what comes from a socket into frames. A pure machine.
 //!
 //! Guarantees: a frame comes out as one `Bytes` that shares the buffer it was read into; a frame's announced length
-//! reserves at most as much again as has already arrived (and little more than a mebibyte to start with); a length beyond the limit is
-//! refused before anything is reserved.
+//! reserves at most as much again as has already arrived (and little more than a mebibyte to start with), unless it takes a
+//! buffer that is there anyway; a length beyond the limit is refused before anything is reserved.
 
 use std::fmt;
 
 use bytes::buf::Limit;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use super::spares::{self, Spares};
+
 /// What is read at once while frames are small.
 const CHUNK: usize = 64 << 10;
+/// What is read at once where a large frame is likely to come.
+const GLANCE: usize = 4 << 10;
 /// Frames from this length on get a buffer of their own, so that keeping one keeps nothing else alive.
 const LARGE_FROM: usize = 16 << 10;
 /// What a large frame's buffer starts with, at most. More than a fetch of one partition's worth, which is a mebibyte and its
@@ -21,13 +25,16 @@ const FIRST_STEP: usize = (1 << 20) + CHUNK;
 pub(super) struct FrameReader {
     small: BytesMut,
     large: Option<Large>,
+    /// Whether the last frame was a large one: its first bytes are copied, so only few are read before the length is known.
+    expects_large: bool,
+    spares: Spares,
     max: usize,
 }
 
 /// A large frame, without the length before it, that is still arriving.
 #[derive(Debug)]
 struct Large {
-    buf: BytesMut,
+    buf: Vec<u8>,
     len: usize,
 }
 
@@ -41,7 +48,13 @@ pub(super) struct BadLength {
 impl FrameReader {
     /// Accepts frames of up to `max` bytes.
     pub(super) fn new(max: usize) -> Self {
-        FrameReader { small: BytesMut::new(), large: None, max }
+        FrameReader {
+            small: BytesMut::new(),
+            large: None,
+            expects_large: false,
+            spares: Spares::default(),
+            max,
+        }
     }
 
     /// The same bytes, from now on with another limit.
@@ -49,29 +62,36 @@ impl FrameReader {
         FrameReader { max, ..self }
     }
 
+    /// The same bytes, with the buffers that these readers share.
+    pub(super) fn with_spares(self, spares: Spares) -> Self {
+        FrameReader { spares, ..self }
+    }
+
     /// Where to read to; has room for at least one byte.
-    pub(super) fn buffer(&mut self) -> Limit<&mut BytesMut> {
-        match &mut self.large {
+    pub(super) fn buffer(&mut self) -> Limit<&mut (dyn BufMut + Send)> {
+        let (buffer, most): (&mut (dyn BufMut + Send), usize) = match &mut self.large {
             Some(Large { buf, len }) => {
                 let left = *len - buf.len();
                 if buf.len() == buf.capacity() {
-                    buf.reserve(left.min(buf.len().max(FIRST_STEP)));
+                    let whole = spares::rounded(*len) - buf.len();
+                    buf.reserve_exact(whole.min(buf.len().max(FIRST_STEP)));
                 }
-                buf.limit(left)
+                (buf, left)
             }
             None => {
                 if self.small.capacity() - self.small.len() < CHUNK / 4 {
                     self.small.reserve(CHUNK);
                 }
-                (&mut self.small).limit(usize::MAX)
+                (&mut self.small, if self.expects_large { GLANCE } else { usize::MAX })
             }
-        }
+        };
+        buffer.limit(most)
     }
 
     /// The next whole frame, if it has arrived.
     pub(super) fn next_frame(&mut self) -> Result<Option<Bytes>, BadLength> {
         if let Some(large) = self.large.take_if(|large| large.buf.len() == large.len) {
-            return Ok(Some(large.buf.freeze()));
+            return Ok(Some(self.spares.lend(large.buf)));
         }
         if self.large.is_some() {
             return Ok(None);
@@ -84,12 +104,15 @@ impl FrameReader {
         };
         if self.small.len() - 4 >= len {
             self.small.advance(4);
+            self.expects_large = false;
             return Ok(Some(self.small.split_to(len).freeze()));
         }
         if len >= LARGE_FROM {
             self.small.advance(4);
-            let mut buf = BytesMut::with_capacity(len.min(FIRST_STEP));
+            let fresh = || Vec::with_capacity(spares::rounded(len).min(FIRST_STEP));
+            let mut buf = self.spares.take(len).unwrap_or_else(fresh);
             buf.put(self.small.split());
+            self.expects_large = true;
             self.large = Some(Large { buf, len });
         }
         Ok(None)
@@ -163,6 +186,39 @@ mod tests {
         for step in [1000, CHUNK, FIRST_STEP, usize::MAX] {
             assert!(read(&wire, step) == Ok(frames.clone()), "step {step}");
         }
+    }
+
+    #[test]
+    fn a_large_frame_after_another_is_copied_no_further_than_its_head_and_lies_in_the_same_buffer() {
+        let frame = |fill: u8| [&(1_u32 << 20).to_be_bytes()[..], &vec![fill; 1 << 20]].concat();
+        let mut reader = FrameReader::new(MAX);
+        let mut take = |wire: &[u8]| {
+            let mut rooms = Vec::new();
+            let mut rest = wire;
+            loop {
+                let mut buffer = reader.buffer();
+                let room = buffer.chunk_mut().len().min(rest.len());
+                rooms.push(room);
+                buffer.put_slice(&rest[..room]);
+                rest = &rest[room..];
+                if let Some(frame) = reader.next_frame().unwrap() {
+                    return (frame, rooms);
+                }
+            }
+        };
+        let (first, _) = take(&frame(1));
+        let address = first.as_ptr();
+        drop(first);
+        let (second, rooms) = take(&frame(2));
+        assert_eq!((second.as_ptr(), rooms), (address, vec![GLANCE, (1 << 20) + 4 - GLANCE]));
+        assert!(second.iter().all(|byte| *byte == 2));
+        // As long as it is held, the next one lies elsewhere.
+        let (third, _) = take(&frame(3));
+        assert_ne!(third.as_ptr(), second.as_ptr());
+        let (small, _) = take(&[0, 0, 0, 4, 1, 1, 1, 1]);
+        assert_eq!(&small[..], [1; 4]);
+        let room = reader.buffer().chunk_mut().len();
+        assert!(room > GLANCE, "{room}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod in_flight;
 mod line;
 mod outbox;
 mod pool;
+mod spares;
 mod stop;
 mod task;
 mod tcp;
@@ -18,6 +19,7 @@ pub(crate) use connection::Address;
 pub use connection::{Connection, Reply, Sent};
 pub use dial::{Dial, DialFuture, Stream};
 pub(crate) use pool::Pool;
+pub(crate) use spares::Spares;
 pub use tcp::TcpDialer;
 pub(crate) use transport::Settings;
 

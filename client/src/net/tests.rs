@@ -24,7 +24,8 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 const IDLE: Duration = Duration::from_secs(540);
 
 fn pool(dialer: &ScriptedDialer) -> Pool {
-    let settings = Settings { client_id: "test".into(), max_frame: 1 << 20, max_idle: IDLE };
+    let settings =
+        Settings { client_id: "test".into(), max_frame: 1 << 20, max_idle: IDLE, spares: Spares::default() };
     let reconnect = Backoff::new(MS(50), MS(1000)).with_shape(2.0, 0.0);
     let setup = Backoff::new(MS(10_000), MS(30_000));
     Pool::new(runtime::current().unwrap(), Arc::new(dialer.clone()), settings, reconnect, setup)

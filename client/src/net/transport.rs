@@ -15,6 +15,7 @@ use super::connection::{Address, Connection, MAX_OUTSTANDING, Shared};
 use super::dial::{Dial, Stream};
 use super::frame::FrameReader;
 use super::handshake::{ApiTable, Handshake};
+use super::spares::Spares;
 use super::task::Task;
 use super::wire::Wire;
 use crate::error::{Error, ErrorKind};
@@ -36,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) client_id: Arc<str>,
     pub(crate) max_frame: usize,
     pub(crate) max_idle: Duration,
+    /// Buffers of answers, for the next ones.
+    pub(crate) spares: Spares,
 }
 
 /// Sets up a connection and starts its task.
@@ -82,7 +85,8 @@ pub(super) fn assemble(
 ) -> (Connection, Task) {
     let wire = Arc::new(Wire::new(Arc::clone(&address), stream, settings.max_idle));
     let (alive, watched) = watch::channel(());
-    let task = Task::new(Arc::clone(&wire), reader.with_max(settings.max_frame), alive);
+    let reader = reader.with_max(settings.max_frame).with_spares(settings.spares.clone());
+    let task = Task::new(Arc::clone(&wire), reader, alive);
     let connection = Connection::new(Shared {
         address,
         apis,

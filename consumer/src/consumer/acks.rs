@@ -52,6 +52,13 @@ impl Consumer {
         self.acknowledger().map(|acknowledger| acknowledger.ack(record))
     }
 
+    /// Notes a record that is handed out, by a share of it: if it were lent, it had to be put down in memory also where
+    /// nothing is noted.
+    #[inline(never)]
+    pub(super) fn handed_out_alone(&self, share: Record) {
+        self.handed_out(&[share]);
+    }
+
     /// Notes what is handed out, if it has to be acknowledged.
     #[inline]
     pub(super) fn handed_out<T: Portion>(&self, portions: &[T]) {

@@ -18,6 +18,7 @@ use crate::ack::Acks;
 use crate::batch::RecordBatch;
 use crate::fetch::completed::CompletedFetch;
 use crate::fetch::driver::{now, random};
+use crate::options::CommitMode;
 use crate::record::{Record, Records};
 
 impl Consumer {
@@ -151,7 +152,9 @@ impl Consumer {
             // The end, or damage, which comes again: both are for the long way.
             None => fetch.next_record().ok().flatten()?,
         };
-        self.handed_out(std::slice::from_ref(&record));
+        if self.options.commit_mode == CommitMode::Acked {
+            self.handed_out_alone(record.clone());
+        }
         Some(record)
     }
 

@@ -7,20 +7,19 @@
 //!
 //! Sources: KIP-98 (transactions), KIP-74 (batches that are cut off).
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use ottla_client::TopicPartition;
 use ottla_protocol::messages::fetch::AbortedTransaction;
-use ottla_protocol::records::{
-    self, BatchCursor, Batches, ControlRecord, DecodeOptions, RecordError, RecordErrorKind, TimestampType,
-};
+use ottla_protocol::records::{self, Batches, ControlRecord, DecodeOptions, RecordError, RecordErrorKind};
+
+pub(crate) use extent::Extent;
+use open::OpenBatch;
 
 use super::aborted::AbortedTransactions;
 use super::frames::Frame;
 use crate::batch::RecordBatch;
 use crate::options::IsolationLevel;
-use crate::record::{Block, Record};
+use crate::record::Record;
 use crate::subscription::Generation;
 
 /// What a broker sent of one partition, undecoded until it is asked for.
@@ -55,34 +54,6 @@ struct Claim {
     end: i64,
     /// Whether two fields say so, or it is the least that any batch takes: one damaged field cannot amount to that.
     is_sure: bool,
-}
-
-/// How far what was sent reaches, as its batches' headers say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Extent {
-    /// Where the next fetch goes on.
-    pub(crate) next_offset: i64,
-    /// The leader epoch of the last batch, or -1.
-    pub(crate) leader_epoch: i32,
-    /// Complete batches.
-    pub(crate) batches: usize,
-    /// Their records.
-    pub(crate) records: u64,
-    /// Whether the headers end in damage, behind which nothing is known.
-    pub(crate) damaged: bool,
-    /// Bytes.
-    pub(crate) size: usize,
-}
-
-#[derive(Debug)]
-struct OpenBatch {
-    cursor: BatchCursor,
-    is_control: bool,
-    timestamp_type: TimestampType,
-    leader_epoch: i32,
-    generation: Generation,
-    /// What its records share: of the cursor's block of this number.
-    block: Option<(u32, Arc<Block>)>,
 }
 
 impl CompletedFetch {
@@ -231,10 +202,10 @@ impl CompletedFetch {
     /// The next record of the batch that is being read; `None` does not say why there is none.
     #[inline]
     pub(crate) fn next_at_hand(&mut self) -> Option<Record> {
-        let open = self.open.as_mut().filter(|open| !open.is_control)?;
-        let at = open.cursor.next_located().ok().flatten()?;
-        self.next_offset = at.offset.saturating_add(1);
-        Some(Record::new(Arc::clone(open.block(&self.source)), at))
+        let open = self.open.as_mut().filter(|open| !open.is_control())?;
+        let record = open.next_record(&self.source).ok().flatten()?;
+        self.next_offset = record.offset().saturating_add(1);
+        Some(record)
     }
 
     /// The next record; `None` at the end.
@@ -244,11 +215,11 @@ impl CompletedFetch {
     pub fn next_record(&mut self) -> Result<Option<Record>, RecordError> {
         loop {
             if let Some(open) = &mut self.open {
-                match open.cursor.next_located() {
-                    Ok(Some(at)) => {
-                        self.next_offset = at.offset.saturating_add(1);
-                        if !open.is_control {
-                            return Ok(Some(Record::new(Arc::clone(open.block(&self.source)), at)));
+                match open.next_record(&self.source) {
+                    Ok(Some(record)) => {
+                        self.next_offset = record.offset().saturating_add(1);
+                        if !open.is_control() {
+                            return Ok(Some(record));
                         }
                         continue;
                     }
@@ -270,13 +241,9 @@ impl CompletedFetch {
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>, RecordError> {
         loop {
             if let Some(open) = self.open.take() {
-                let OpenBatch { cursor, is_control, timestamp_type, leader_epoch, .. } = open;
-                let from = self.next_offset.max(cursor.base_offset());
-                self.next_offset = self.next_offset.max(cursor.next_offset());
-                if !is_control && cursor.remaining() > 0 {
-                    let (source, generation) = (self.source.clone(), self.generation);
-                    let batch =
-                        RecordBatch::new(source, cursor, from, timestamp_type, leader_epoch, generation);
+                let from = self.next_offset;
+                self.next_offset = from.max(open.next_offset());
+                if let Some(batch) = open.into_batch(&self.source, from) {
                     return Ok(Some(batch));
                 }
             }
@@ -360,14 +327,7 @@ impl CompletedFetch {
             }
         }
         cursor.skip_to(self.next_offset);
-        self.open = Some(OpenBatch {
-            cursor,
-            is_control: batch.is_control(),
-            timestamp_type: header.attributes.timestamp_type(),
-            leader_epoch: header.partition_leader_epoch,
-            generation: self.generation,
-            block: None,
-        });
+        self.open = Some(OpenBatch::new(cursor, header, self.generation));
         Ok(true)
     }
 
@@ -379,83 +339,8 @@ impl CompletedFetch {
     }
 }
 
-impl OpenBatch {
-    /// Appends records until there are `full`; true at the batch's end.
-    fn take_into(
-        &mut self,
-        source: &TopicPartition,
-        next_offset: &mut i64,
-        taken: &mut Vec<Record>,
-        full: usize,
-    ) -> Result<bool, RecordError> {
-        while taken.len() < full {
-            let Some(at) = self.cursor.next_located()? else { return Ok(true) };
-            *next_offset = at.offset.saturating_add(1);
-            if self.is_control {
-                continue;
-            }
-            if taken.len() == taken.capacity() {
-                // A header's count is only a claim.
-                let claimed = self.cursor.remaining().min(full - taken.len());
-                taken.reserve(claimed.min(MOST_RESERVED) + 1);
-            }
-            taken.push(Record::new(Arc::clone(self.block(source)), at));
-        }
-        Ok(false)
-    }
-
-    /// What the record that was read last shares with its neighbours.
-    #[inline]
-    fn block(&mut self, source: &TopicPartition) -> &Arc<Block> {
-        let number = self.cursor.block_number();
-        let OpenBatch { cursor, timestamp_type, leader_epoch, generation, .. } = self;
-        let made = || {
-            let block = Block {
-                source: source.clone(),
-                bytes: cursor.block().clone(),
-                timestamp_type: *timestamp_type,
-                leader_epoch: *leader_epoch,
-                generation: *generation,
-            };
-            (number, Arc::new(block))
-        };
-        if self.block.as_ref().is_some_and(|(held, _)| *held != number) {
-            self.block = None;
-        }
-        &self.block.get_or_insert_with(made).1
-    }
-}
-
 /// Memory is worth a copy from this part of it on that nobody needs.
 const WORTH_COPYING: usize = 4;
-
-/// Room for so many records is made at once.
-const MOST_RESERVED: usize = 4096;
-
-impl Extent {
-    fn of(records: &Bytes, fetch_offset: i64) -> Extent {
-        let mut extent = Extent {
-            next_offset: fetch_offset,
-            leader_epoch: -1,
-            batches: 0,
-            records: 0,
-            damaged: false,
-            size: records.len(),
-        };
-        for batch in Batches::new(records.clone()) {
-            match batch {
-                Ok(batch) => {
-                    extent.next_offset = extent.next_offset.max(batch.header().next_offset());
-                    extent.leader_epoch = batch.header().partition_leader_epoch;
-                    extent.batches += 1;
-                    extent.records += u64::try_from(batch.header().count).unwrap_or(0);
-                }
-                Err(_) => extent.damaged = true,
-            }
-        }
-        extent
-    }
-}
 
 /// Whether a control batch ends a transaction by aborting it; its first record says so.
 fn is_abort_marker(batch: &records::RecordBatch, decode: &DecodeOptions) -> Result<bool, RecordError> {
@@ -469,6 +354,9 @@ fn is_abort_marker(batch: &records::RecordBatch, decode: &DecodeOptions) -> Resu
         }),
     }
 }
+
+mod extent;
+mod open;
 
 #[cfg(test)]
 mod tests;

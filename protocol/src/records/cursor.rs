@@ -138,7 +138,7 @@ impl BatchCursor {
     #[inline]
     pub fn next_record(&mut self) -> Result<Option<Record>, RecordError> {
         self.next_with(|block, _, offset, timestamp, decoded| {
-            Record::new(offset, timestamp, block.slice_ref(decoded.body), decoded.layout())
+            Record::new(offset, timestamp, block.slice_ref(decoded.body), decoded.layout)
         })
     }
 
@@ -151,6 +151,48 @@ impl BatchCursor {
         self.next_with(|_, start, offset, timestamp, decoded| {
             LocatedRecord::new(offset, timestamp, start, &decoded)
         })
+    }
+
+    /// Finds the next records, as many as `found` takes, and says how many there were, as long as they lie at hand in
+    /// [`BatchCursor::block`] and are of the usual kind; another may still come. What ends it is for
+    /// [`BatchCursor::next_located`] to say: the end of the batch or of the block, a record to be skipped, a long number, or
+    /// damage.
+    pub fn locate(&mut self, found: &mut [LocatedRecord]) -> usize {
+        if self.failed.is_some() || self.from_offset > self.base_offset + self.next_delta {
+            return 0;
+        }
+        let most = found.len().min(self.remaining());
+        let block = &self.block[..];
+        let last = i64::from(self.last_offset_delta);
+        let (mut at, mut next_delta, mut count) = (self.at, self.next_delta, 0);
+        for place in &mut found[..most] {
+            let Some((prefix, decoded)) = block.get(at..).and_then(record::decode_framed) else { break };
+            let delta = i64::from(decoded.offset_delta);
+            if delta < next_delta || delta > last {
+                break;
+            }
+            let start = at + prefix;
+            at = start + decoded.body.len();
+            next_delta = delta + 1;
+            let timestamp = match self.append_timestamp {
+                Some(timestamp) => timestamp,
+                None => self.base_timestamp.wrapping_add(decoded.timestamp_delta),
+            };
+            *place = LocatedRecord::new(self.base_offset + delta, timestamp, start, &decoded);
+            count += 1;
+        }
+        (self.at, self.next_delta) = (at, next_delta);
+        // No more than are left of the header's count.
+        self.index += count as i32;
+        count
+    }
+
+    /// Goes back to behind `last`, which was found in the present block before the last `count` records: these come again.
+    #[cold]
+    pub fn back_to(&mut self, last: &LocatedRecord, count: usize) {
+        self.at = last.end();
+        self.next_delta = last.offset - self.base_offset + 1;
+        self.index -= count as i32;
     }
 
     /// What holds the record that was read last: the batch's records, or the piece of them that is decompressed.

@@ -8,7 +8,7 @@ use core::fmt;
 use bytes::Bytes;
 
 use decode::header;
-pub(super) use decode::{Decoded, decode};
+pub(super) use decode::{Decoded, decode, decode_framed};
 
 mod decode;
 
@@ -107,7 +107,7 @@ impl Record {
 /// of it, so that a reader who holds one share for the whole block pays none per record.
 ///
 /// Whatever is asked of it needs that block; with another one the answers are meaningless, or a panic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocatedRecord {
     /// Its offset in the partition.
     pub offset: i64,
@@ -123,7 +123,7 @@ impl LocatedRecord {
     #[inline]
     pub(super) fn new(offset: i64, timestamp: i64, start: usize, decoded: &Decoded<'_>) -> LocatedRecord {
         let len = decoded.body.len() as u32;
-        LocatedRecord { offset, timestamp, start: start as u32, len, layout: decoded.layout() }
+        LocatedRecord { offset, timestamp, start: start as u32, len, layout: decoded.layout }
     }
 
     /// The key; `None` and empty are different things.
@@ -157,6 +157,11 @@ impl LocatedRecord {
     /// Bytes that the record takes in its batch, without its length.
     pub fn size(&self) -> usize {
         self.len as usize
+    }
+
+    /// Where it ends in its block.
+    pub(super) fn end(&self) -> usize {
+        self.start as usize + self.len as usize
     }
 
     #[inline]
@@ -275,7 +280,7 @@ impl<'a> Iterator for HeaderIter<'a> {
 impl ExactSizeIterator for HeaderIter<'_> {}
 
 /// Where a record's key, value and headers are in its body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Layout {
     key: Span,
     value: Span,
@@ -284,13 +289,14 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    #[inline]
     fn headers(self, body: &[u8]) -> Headers<'_> {
         Headers { bytes: &body[self.headers_at as usize..], count: self.header_count }
     }
 }
 
 /// Where a field is in a record's body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Span {
     start: u32,
     /// -1 for null.
@@ -311,5 +317,10 @@ impl Span {
         let len = usize::try_from(self.len).ok()?;
         let start = self.start as usize;
         Some(&body[start..start + len])
+    }
+
+    #[inline(always)]
+    fn end(self) -> usize {
+        self.start as usize + self.len.max(0) as usize
     }
 }

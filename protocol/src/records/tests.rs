@@ -59,6 +59,58 @@ fn altered(batch: &RecordBatch, alter: impl FnOnce(&mut Vec<u8>)) -> RecordBatch
     Batches::new(bytes.into()).next().expect("a batch").expect("a header")
 }
 
+/// What a batch holds from an offset on, and how it ends: one record at a time.
+fn one_by_one(batch: &RecordBatch, from: i64) -> (Vec<(i64, Input)>, Result<(), RecordError>) {
+    let mut records = Vec::new();
+    let mut cursor = match batch.cursor(&DecodeOptions::DEFAULT) {
+        Ok(cursor) => cursor,
+        Err(error) => return (records, Err(error)),
+    };
+    cursor.skip_to(from);
+    loop {
+        match cursor.next_ref() {
+            Ok(Some(record)) => records.push((record.offset, to_input(&record))),
+            Ok(None) => return (records, Ok(())),
+            Err(error) => return (records, Err(error)),
+        }
+    }
+}
+
+/// The same: so many at a time as `steps` say, of which so many are given back.
+fn many_at_a_time(
+    batch: &RecordBatch,
+    from: i64,
+    steps: &[(usize, usize)],
+) -> (Vec<(i64, Input)>, Result<(), RecordError>) {
+    let mut records = Vec::new();
+    let mut cursor = match batch.cursor(&DecodeOptions::DEFAULT) {
+        Ok(cursor) => cursor,
+        Err(error) => return (records, Err(error)),
+    };
+    cursor.skip_to(from);
+    let mut steps = steps.iter().cycle();
+    loop {
+        let first = match cursor.next_located() {
+            Ok(Some(first)) => first,
+            Ok(None) => return (records, Ok(())),
+            Err(error) => return (records, Err(error)),
+        };
+        let (most, back) = steps.next().copied().unwrap_or_default();
+        let left = cursor.remaining();
+        let mut found = vec![LocatedRecord::default(); most + 1];
+        found[0] = first;
+        let count = 1 + cursor.locate(&mut found[1..]);
+        assert_eq!(cursor.remaining(), left + 1 - count);
+        let kept = count - back.min(count - 1);
+        if kept < count {
+            cursor.back_to(&found[kept - 1], count - kept);
+            assert_eq!(cursor.remaining(), left + 1 - kept);
+        }
+        let block = cursor.block();
+        records.extend(found[..kept].iter().map(|at| (at.offset, to_input(&at.in_block(block)))));
+    }
+}
+
 fn kind_of(batch: &RecordBatch) -> RecordErrorKind {
     read(batch).expect_err("damaged").kind
 }
@@ -87,6 +139,32 @@ proptest! {
                 .map(|record| (record.offset(), to_input(&record.as_ref())))
                 .collect();
             prop_assert_eq!(&owned, &expected);
+        }
+    }
+
+    #[test]
+    fn records_that_are_found_many_at_a_time_are_those_that_come_one_by_one(
+        inputs in prop::collection::vec(any_input(), 1..60),
+        from in 0i64..20,
+        steps in prop::collection::vec((0usize..9, 0usize..4), 1..8),
+        damage in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+    ) {
+        // Those that are near each other in time are of the usual kind, unless they are long.
+        for near in [false, true] {
+            let inputs: Vec<Input> = (0..).zip(&inputs)
+                .map(|(n, (timestamp, key, value, headers))| {
+                    (if near { n } else { *timestamp }, key.clone(), value.clone(), headers.clone())
+                })
+                .collect();
+            for codec in codecs() {
+                let batch = altered(&batch_of(&inputs, codec), |bytes| {
+                    if let Some((at, byte)) = damage {
+                        let at = 21 + at.index(bytes.len() - 21);
+                        bytes[at] = byte;
+                    }
+                });
+                prop_assert_eq!(many_at_a_time(&batch, from, &steps), one_by_one(&batch, from));
+            }
         }
     }
 
@@ -465,6 +543,35 @@ fn records_that_lie_are_refused_with_their_index() {
     assert_eq!(fault(17, 1), (1, RecordFault::FieldLength { field: "header key", length: -1 }));
     assert_eq!(fault(19, 0x80), (1, RecordFault::Overrun { field: "header value" }));
     assert_eq!(fault(19, 3), (1, RecordFault::FieldLength { field: "header value", length: -2 }));
+}
+
+#[test]
+fn offsets_that_lie_are_refused_also_where_many_records_are_found_at_a_time() {
+    let batch = batch_of(&[simple(b"first"), simple(b"other"), simple(b"third")], Compression::None);
+    let size = (batch.bytes().len() - BATCH_HEADER_LEN) / 3;
+    for delta in 0..8 {
+        let lying = altered(&batch, |bytes| bytes[BATCH_HEADER_LEN + size + 3] = delta * 2);
+        let (records, end) = one_by_one(&lying, 0);
+        let good = match delta {
+            1 => 3,
+            // It is the third that has no place any more.
+            2 => 2,
+            _ => 1,
+        };
+        assert_eq!((records.len(), end.is_ok()), (good, good == 3));
+        assert_eq!(many_at_a_time(&lying, 0, &[(5, 0)]), (records, end));
+    }
+}
+
+#[test]
+fn records_that_are_to_be_skipped_are_not_found() {
+    let batch = batch_of(&[simple(b"first"), simple(b"other"), simple(b"third")], Compression::None);
+    let mut cursor = batch.cursor(&DecodeOptions::DEFAULT).expect("valid");
+    cursor.skip_to(1);
+    let mut found = [LocatedRecord::default(); 3];
+    assert_eq!(cursor.locate(&mut found), 0);
+    assert_eq!(cursor.next_located().expect("valid").map(|record| record.offset), Some(1));
+    assert_eq!((cursor.locate(&mut found), found[0].offset), (1, 2));
 }
 
 #[test]

@@ -11,6 +11,9 @@ use crate::source::Source;
 #[allow(dead_code, reason = "the client uses more of it")]
 #[path = "../../../client/src/net/frame.rs"]
 mod frame;
+#[allow(dead_code, reason = "the client uses more of it")]
+#[path = "../../../client/src/net/spares.rs"]
+mod spares;
 
 use frame::FrameReader;
 

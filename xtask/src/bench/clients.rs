@@ -30,8 +30,18 @@ pub(super) const ALL: [&str; 11] = [
 ];
 
 /// The same for those that read.
-pub(super) const READERS: [&str; 9] =
-    ["raw", "ottla", "ottla-next", "ottla-batches", "rdkafka", "krafka", "rskafka", "franz-go", "java"];
+pub(super) const READERS: [&str; 10] = [
+    "raw",
+    "ottla",
+    "ottla-next",
+    "ottla-batches",
+    "rdkafka",
+    "rdkafka-tuned",
+    "krafka",
+    "rskafka",
+    "franz-go",
+    "java",
+];
 
 /// The same for those that write and read. Not krafka, which takes half a second for each record.
 pub(super) const ECHOES: [&str; 4] = ["ottla", "rdkafka", "franz-go", "java"];

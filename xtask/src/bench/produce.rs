@@ -208,25 +208,30 @@ impl Row {
 /// Whom the others are compared with.
 const COMPARED: [&str; 3] = ["rdkafka", "franz-go", "raw"];
 
+/// Whom they are compared with as well, if it ran.
+const COMPARED_IF_THERE: &str = "rdkafka-tuned";
+
+fn compared(rows: &[Row]) -> Vec<&'static str> {
+    let is_there = rows.iter().any(|row| row.peer == COMPARED_IF_THERE);
+    let mut all = COMPARED.to_vec();
+    if is_there {
+        all.insert(1, COMPARED_IF_THERE);
+    }
+    all
+}
+
 pub(super) fn throughput(rows: &[Row]) -> Table {
     let reading = rows.iter().any(|row| row.sent > 0.0);
-    let mut head = vec![
-        "client",
-        "M records/s",
-        "MB/s",
-        "CPU s per M",
-        "peak RSS MB",
-        "rate ÷ rdkafka",
-        "rate ÷ franz-go",
-        "rate ÷ raw",
-        "CPU ÷ rdkafka",
-        "CPU ÷ franz-go",
-        "CPU ÷ raw",
-    ];
-    if reading {
-        head.push("sent ÷ read");
+    let mut head: Vec<String> =
+        ["client", "M records/s", "MB/s", "CPU s per M", "peak RSS MB"].map(str::to_owned).to_vec();
+    let compared = compared(rows);
+    for figure in ["rate", "CPU"] {
+        head.extend(compared.iter().map(|peer| format!("{figure} ÷ {peer}")));
     }
-    let mut table = Table::new(&head);
+    if reading {
+        head.push("sent ÷ read".to_owned());
+    }
+    let mut table = Table::new(&head.iter().map(String::as_str).collect::<Vec<_>>());
     for row in rows {
         let mut cells = vec![
             row.peer.clone(),
@@ -235,8 +240,8 @@ pub(super) fn throughput(rows: &[Row]) -> Table {
             format!("{:.3}", row.processor),
             format!("{:.0}", row.memory),
         ];
-        cells.extend(ratios(rows, row, |row| row.rate));
-        cells.extend(ratios(rows, row, |row| row.processor));
+        cells.extend(ratios(rows, row, &compared, |row| row.rate));
+        cells.extend(ratios(rows, row, &compared, |row| row.processor));
         if reading {
             cells.push(format!("{:.3}", row.sent));
         }
@@ -265,20 +270,20 @@ pub(super) fn latencies(rows: &[Row]) -> Table {
             format!("{:.1}", row.p99),
             format!("{:.2}", row.processor),
         ];
-        cells.extend(ratios(rows, row, |row| row.p50));
-        cells.extend(ratios(rows, row, |row| row.p99));
+        cells.extend(ratios(rows, row, &COMPARED, |row| row.p50));
+        cells.extend(ratios(rows, row, &COMPARED, |row| row.p99));
         table.row(cells);
     }
     table
 }
 
 /// A figure as multiples of those it is compared with; a dash where these didn't run.
-fn ratios(rows: &[Row], row: &Row, figure: impl Fn(&Row) -> f64) -> Vec<String> {
+fn ratios(rows: &[Row], row: &Row, peers: &[&str], figure: impl Fn(&Row) -> f64) -> Vec<String> {
     let ratio = |peer: &&str| {
         let base = rows.iter().find(|row| row.peer == **peer).map(&figure).filter(|base| *base > 0.0);
         base.map_or_else(|| "-".to_owned(), |base| format!("{:.2}", figure(row) / base))
     };
-    COMPARED.iter().map(ratio).collect()
+    peers.iter().map(ratio).collect()
 }
 
 /// The middle one, or the mean of the two in the middle; 0 of none.
@@ -322,6 +327,22 @@ mod tests {
              |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n\
              | ottla | 8.00 | 800 | 0.200 | 10 | 4.00 | - | - | 0.20 | - | - |\n\
              | rdkafka | 2.00 | 200 | 1.000 | 10 | 1.00 | - | - | 1.00 | - | - |\n"
+        );
+    }
+
+    #[test]
+    fn who_is_there_in_two_settings_is_compared_with_in_both() {
+        let rows = [
+            Row::of("ottla", &[run(8e6, 0.1)]),
+            Row::of("rdkafka", &[run(2e6, 1.0)]),
+            Row::of("rdkafka-tuned", &[run(4e6, 0.5)]),
+        ];
+        let table = throughput(&rows).render(true);
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(lines[0].contains("| rate ÷ rdkafka | rate ÷ rdkafka-tuned | rate ÷ franz-go |"), "{table}");
+        assert_eq!(
+            lines[2],
+            "| ottla | 8.00 | 800 | 0.100 | 10 | 4.00 | 2.00 | - | - | 0.10 | 0.20 | - | - |"
         );
     }
 

@@ -23,7 +23,12 @@ const PIPE: usize = 256 << 10;
 
 /// A connection, after its handshake, and its task, which nobody runs yet.
 fn over(stream: impl Stream) -> (Connection, Task) {
-    let settings = Settings { client_id: "test".into(), max_frame: 1 << 20, max_idle: IDLE };
+    over_with(stream, Spares::default())
+}
+
+/// The same, of a client with these buffers.
+fn over_with(stream: impl Stream, spares: Spares) -> (Connection, Task) {
+    let settings = Settings { client_id: "test".into(), max_frame: 1 << 20, max_idle: IDLE, spares };
     let shaken = (ApiTable::new(&api_versions()), 1);
     assemble(Arc::new(address()), (Box::new(stream), FrameReader::new(1 << 20)), shaken, &settings)
 }
@@ -55,7 +60,11 @@ fn frames(mut wire: &[u8]) -> usize {
 
 /// The answer to request `correlation_id`, sent without anybody's having a turn.
 fn answer(peer: &mut DuplexStream, correlation_id: i32) {
-    let frame = encode_response(&metadata(&[1], &[("t", &[1])]), 13, correlation_id).unwrap().to_bytes();
+    answer_about(&[("t", &[1])], peer, correlation_id);
+}
+
+fn answer_about(topics: &[(&str, &[i32])], peer: &mut DuplexStream, correlation_id: i32) {
+    let frame = encode_response(&metadata(&[1], topics), 13, correlation_id).unwrap().to_bytes();
     let wire = [&(frame.len() as u32).to_be_bytes()[..], &frame].concat();
     peer.write_all(&wire).now_or_never().unwrap().unwrap();
 }
@@ -171,6 +180,21 @@ async fn a_burst_goes_out_in_two_writes() {
     assert_eq!(log.lock().unwrap().offered, [one, 19 * one], "the caller's, then the task's");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_large_answer_lay_in_is_kept_for_the_next_answer_to_the_same_client() {
+    let (ours, mut theirs) = tokio::io::duplex(PIPE);
+    let spares = Spares::default();
+    let (connection, task) = over_with(ours, spares.clone());
+    runtime::detach(task.run());
+    let reply = submit(&connection, "t", 5);
+    tokio::task::yield_now().await;
+    assert_eq!(frames(&arrived(&mut theirs)), 1);
+    let topic = "t".repeat(20_000);
+    answer_about(&[(topic.as_str(), &[1][..]); 10], &mut theirs, 1);
+    assert_eq!(reply.await.unwrap().topics.len(), 10);
+    assert!(spares.take(10 * topic.len() + 500).is_some(), "nothing of the answer is held any more");
+}
+
 /// Dials scripted brokers through streams that take seven bytes at a time, and that only at every other attempt.
 #[derive(Debug)]
 struct Grudging(ScriptedDialer);
@@ -202,7 +226,8 @@ async fn many_submitters_keep_their_order_on_a_stream_that_takes_seven_bytes_at_
         record.lock().unwrap().push(topic.to_owned());
         None
     });
-    let settings = Settings { client_id: "test".into(), max_frame: 1 << 20, max_idle: IDLE };
+    let settings =
+        Settings { client_id: "test".into(), max_frame: 1 << 20, max_idle: IDLE, spares: Spares::default() };
     let setup = Backoff::new(MS(10_000), MS(30_000));
     let pool = Pool::new(
         runtime::current().unwrap(),
@@ -478,7 +503,8 @@ impl Dial for Refusing {
 async fn dialling_is_given_the_time_that_grows_with_failures() {
     let refusing = Refusing::default();
     let given = Arc::clone(&refusing.0);
-    let settings = Settings { client_id: "test".into(), max_frame: 1 << 20, max_idle: IDLE };
+    let settings =
+        Settings { client_id: "test".into(), max_frame: 1 << 20, max_idle: IDLE, spares: Spares::default() };
     let setup = Backoff::new(MS(10_000), MS(30_000));
     let pool = Pool::new(
         runtime::current().unwrap(),

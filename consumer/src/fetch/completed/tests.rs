@@ -1,5 +1,6 @@
 use ottla_protocol::compression::{Compression, Compressor};
 use ottla_protocol::records::{BatchBuilder, NO_HEADERS, ProducerState, SealOptions};
+use proptest::prelude::*;
 
 use super::*;
 use crate::fetch::frames::Frames;
@@ -46,6 +47,64 @@ fn batches_are_taken_whole_but_for_what_is_before_the_position_or_was_read() {
     assert_eq!(fetch.next_record().unwrap().unwrap().offset(), 11);
     assert!(fetch.next_batch().unwrap().is_none());
     assert_eq!(fetch.next_offset(), 12);
+}
+
+/// How to go on reading.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Next,
+    Take(usize),
+    Batch,
+    /// Nothing is read, but what is unread is copied.
+    Copy,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![Just(Step::Next), (1usize..150).prop_map(Step::Take), Just(Step::Batch), Just(Step::Copy)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn each_record_comes_once_and_in_order_by_whatever_turns_it_is_taken(
+        counts in prop::collection::vec(1i64..200, 1..4),
+        from in 0i64..150,
+        steps in prop::collection::vec(any_step(), 1..12),
+        codec in prop::sample::select(vec![Compression::None, Compression::Lz4]),
+    ) {
+        let (mut bytes, mut end) = (Vec::new(), 0);
+        for count in counts {
+            bytes.extend(batch(end, count, codec));
+            end += count;
+        }
+        let frame = Frames::default().hold(1, bytes.len());
+        let mut fetch = fetch(bytes, from).within(frame);
+        let mut seen = Vec::new();
+        for step in steps.iter().cycle().take(2_000) {
+            match *step {
+                Step::Next => {
+                    let at_hand = fetch.next_at_hand();
+                    let record = at_hand.map_or_else(|| fetch.next_record(), |record| Ok(Some(record)));
+                    seen.extend(record.unwrap().map(|record| record.offset()));
+                }
+                Step::Take(max) => seen.extend(fetch.take(max).unwrap().iter().map(Record::offset)),
+                Step::Batch => {
+                    if let Some(mut batch) = fetch.next_batch().unwrap() {
+                        let expected = seen.last().map_or(from, |last| last + 1);
+                        prop_assert_eq!(batch.base_offset(), expected);
+                        seen.extend(offsets(&mut batch));
+                    }
+                }
+                Step::Copy => fetch.copy_apart(),
+            }
+            if let Some(last) = seen.last() {
+                prop_assert_eq!(fetch.next_offset(), last + 1);
+            }
+        }
+        let all = steps.iter().any(|step| !matches!(step, Step::Copy));
+        prop_assert_eq!(seen, if all { (from..end).collect::<Vec<_>>() } else { Vec::new() });
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Guarantee: what [`decode_small`] takes, [`decode_any`] takes just the same.
 
-use super::{Header, Headers, Layout, RecordRef, Span};
+use super::{Header, Layout, RecordRef, Span};
 use crate::records::error::RecordFault;
 use crate::varint;
 
@@ -12,28 +12,15 @@ pub(in crate::records) struct Decoded<'a> {
     pub(in crate::records) body: &'a [u8],
     pub(in crate::records) timestamp_delta: i64,
     pub(in crate::records) offset_delta: i32,
-    key: Option<&'a [u8]>,
-    key_end: usize,
-    value: Option<&'a [u8]>,
-    value_end: usize,
-    headers: Headers<'a>,
+    pub(in crate::records) layout: Layout,
 }
 
 impl<'a> Decoded<'a> {
     #[inline]
     pub(in crate::records) fn record(self, offset: i64, timestamp: i64) -> RecordRef<'a> {
-        let Decoded { key, value, headers, .. } = self;
-        RecordRef { offset, timestamp, key, value, headers }
-    }
-
-    #[inline]
-    pub(in crate::records) fn layout(&self) -> Layout {
-        Layout {
-            key: Span::ending(self.key, self.key_end),
-            value: Span::ending(self.value, self.value_end),
-            headers_at: (self.body.len() - self.headers.bytes.len()) as u32,
-            header_count: self.headers.count,
-        }
+        let Decoded { body, layout, .. } = self;
+        let (key, value) = (layout.key.of(body), layout.value.of(body));
+        RecordRef { offset, timestamp, key, value, headers: layout.headers(body) }
     }
 }
 
@@ -46,6 +33,16 @@ pub(in crate::records) fn decode(body: &[u8]) -> Result<Decoded<'_>, RecordFault
     }
 }
 
+/// The record at the start of `bytes` and behind its length, and how many bytes that takes, if [`decode_small`] takes it and
+/// its length is as small.
+#[inline(always)]
+pub(in crate::records) fn decode_framed(bytes: &[u8]) -> Option<(usize, Decoded<'_>)> {
+    let mut near = Near { word: u16::from_le_bytes(*bytes.first_chunk()?).into(), at: 0 };
+    // One below nothing is more than there is.
+    let length = near.varint()? as usize;
+    Some((near.at, decode_small(bytes.get(near.at..)?.get(..length)?)?))
+}
+
 /// A good record whose numbers take at most two bytes each; all else is for [`decode_any`], which also says what is wrong.
 #[inline(always)]
 fn decode_small(body: &[u8]) -> Option<Decoded<'_>> {
@@ -53,32 +50,24 @@ fn decode_small(body: &[u8]) -> Option<Decoded<'_>> {
     let mut near = Near { word: u64::from_le_bytes(*body.first_chunk()?) >> 8, at: 1 };
     let timestamp_delta = near.varint()?;
     let offset_delta = near.varint()?;
-    let (key, key_end) = near.field(body)?;
-    let word = u16::from_le_bytes(*body.get(key_end..)?.first_chunk()?);
-    let (value, value_end) = Near { word: word.into(), at: key_end }.field(body)?;
-    let rest = body.get(value_end..)?;
-    let headers = match rest {
-        [0] => Headers { bytes: &rest[1..], count: 0 },
-        _ => some_headers(rest)?,
+    let key = near.field()?;
+    let word = u16::from_le_bytes(*body.get(key.end()..)?.first_chunk()?);
+    let value = Near { word: word.into(), at: key.end() }.field()?;
+    let (headers_at, header_count) = match body.get(value.end()..)? {
+        [0] => (body.len() as u32, 0),
+        rest => some_headers(body.len(), rest)?,
     };
-    Some(Decoded {
-        body,
-        timestamp_delta: timestamp_delta.into(),
-        offset_delta,
-        key,
-        key_end,
-        value,
-        value_end,
-        headers,
-    })
+    let layout = Layout { key, value, headers_at, header_count };
+    Some(Decoded { body, timestamp_delta: timestamp_delta.into(), offset_delta, layout })
 }
 
-/// The headers at the end of a record, from their count on; `None` if they are none or damaged.
+/// Where the headers at the end of a body of `len` bytes begin, behind their count, and how many they are; `None` if they are
+/// none or damaged.
 #[inline(never)]
-fn some_headers(bytes: &[u8]) -> Option<Headers<'_>> {
+fn some_headers(len: usize, bytes: &[u8]) -> Option<(u32, u32)> {
     let (count, rest) = varint(bytes).filter(|(count, _)| *count > 0)?;
     check_headers(rest, count).ok()?;
-    Some(Headers { bytes: rest, count: count as u32 })
+    Some(((len - rest.len()) as u32, count as u32))
 }
 
 /// The next bytes of a body in one word, which spares comparing each with the body's end.
@@ -106,15 +95,11 @@ impl Near {
         None
     }
 
-    /// A field and where it ends.
+    /// Where a field is, which may end beyond the body.
     #[inline(always)]
-    fn field(mut self, body: &[u8]) -> Option<(Option<&[u8]>, usize)> {
-        let length = self.varint()?;
-        if length < 0 {
-            return (length == -1).then_some((None, self.at));
-        }
-        let end = self.at + length as usize;
-        Some((Some(body.get(self.at..end)?), end))
+    fn field(mut self) -> Option<Span> {
+        let len = self.varint()?;
+        (len >= -1).then_some(Span { start: self.at as u32, len })
     }
 }
 
@@ -133,8 +118,13 @@ fn decode_any(body: &[u8]) -> Result<Decoded<'_>, RecordFault> {
     } else if !rest.is_empty() {
         return Err(RecordFault::TrailingBytes);
     }
-    let headers = Headers { bytes: rest, count: count as u32 };
-    Ok(Decoded { body, timestamp_delta, offset_delta, key, key_end, value, value_end, headers })
+    let layout = Layout {
+        key: Span::ending(key, key_end),
+        value: Span::ending(value, value_end),
+        headers_at: (body.len() - rest.len()) as u32,
+        header_count: count as u32,
+    };
+    Ok(Decoded { body, timestamp_delta, offset_delta, layout })
 }
 
 /// A varint and the bytes after it.
@@ -240,7 +230,7 @@ mod tests {
     }
 
     fn parts(decoded: Decoded<'_>) -> (i64, i32, Layout, RecordRef<'_>) {
-        (decoded.timestamp_delta, decoded.offset_delta, decoded.layout(), decoded.record(0, 0))
+        (decoded.timestamp_delta, decoded.offset_delta, decoded.layout, decoded.record(0, 0))
     }
 
     /// Whether the short way takes it, after making sure that both ways agree where it does.
