@@ -75,14 +75,15 @@ async fn other_programs_write_and_read_until_a_signal_ends_it() {
     let producer = Producer::new(client.clone(), ProducerOptions::default()).unwrap();
     let written = producer.send(Record::new("orders").value(b"tea")).await.unwrap().await.unwrap();
     assert_eq!(written.offset, Some(0));
-    let mut consumer = Consumer::new(client, ConsumerOptions::default()).unwrap();
+    let mut consumer =
+        Consumer::new(client, ConsumerOptions::default().fetch_max_wait(Duration::from_secs(25))).unwrap();
     consumer.assign([(TopicPartition { topic: "orders".into(), partition: 0 }, Start::Earliest)]).unwrap();
     assert_eq!(consumer.next().await.unwrap().value(), Some(&b"tea"[..]));
 
     // Connections are open and a fetch waits, which holds nothing up.
     let (code, rest, took) = running.signal("-TERM");
     assert_eq!((code, rest.as_str()), (Some(0), ""));
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
 }
 
 #[test]

@@ -660,9 +660,10 @@ fn a_client_outside_a_runtime_or_with_bad_options_is_a_config_error() {
 
 #[tokio::test]
 async fn nobody_listening_is_a_connect_error_over_tcp() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    // Bound and not listening: nobody else is given the port meanwhile.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap().to_string();
     let client = Client::new(ClientOptions::new().bootstrap_servers(&address)).unwrap();
     let error = client.any_connection(runtime::now() + MS(300)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connect);

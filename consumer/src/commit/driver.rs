@@ -177,11 +177,10 @@ impl Committer {
         let mut found = HashMap::with_capacity(pending.len());
         let what = format!("the committed offsets of group `{}` are not known", self.group_id);
         let mut tries = Tries::new(what, deadline);
-        let mut by_id = true;
         while !pending.is_empty() {
             tries.count += 1;
             let topics = Topics::of(&self.client.cluster(), &Origins::new(), pending.iter());
-            let newest = if by_id { topics.newest_version() } else { BY_ID - 1 };
+            let newest = topics.newest_version();
             let reader = self.membership();
             let request = |version| fetch_request(&self.group_id, &reader, &pending, &topics, version);
             match self.ask::<OffsetFetchRequest>(request, newest, tries.deadline).await {
@@ -191,8 +190,9 @@ impl Committer {
                         Judgement::Done => break,
                         Judgement::Failed(error) => return Err(error.with_tries(tries.count)),
                         Judgement::Membership(code) => self.ask_as_who(&mut tries, code, &reader)?,
+                        // Not by name, which may still be that of another topic: see `fetch_once`.
                         Judgement::Retry { code, elsewhere } => {
-                            by_id &= !self.retry_after(&mut tries, node, code, elsewhere);
+                            self.retry_after(&mut tries, node, code, elsewhere);
                         }
                     }
                 }
@@ -241,7 +241,7 @@ impl Committer {
         Ok(())
     }
 
-    /// Notes a refusal that may pass; says whether topics must go by name from now on.
+    /// Notes a refusal that may pass; says whether the coordinator does not know a topic by its id.
     fn retry_after(&self, tries: &mut Tries, node: NodeId, code: ErrorCode, elsewhere: bool) -> bool {
         tracing::debug!(node, %code, "the coordinator refused offsets");
         if elsewhere {

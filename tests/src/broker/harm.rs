@@ -10,7 +10,7 @@ use xtask::kafka::{Cluster, KafkaError};
 use super::nodes::Nodes;
 
 /// How long an election, or catching up, may take: about three seconds on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The power over a cluster's nodes; dropping it brings all of them back.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ const PACE: Duration = Duration::from_millis(4);
 const PENDING: usize = 500;
 
 /// How much later than the delivery timeout an outcome may be noted: the time that a busy machine takes to note it.
-const SLACK: Duration = Duration::from_secs(2);
+const SLACK: Duration = Duration::from_secs(15);
 
 /// What is sent.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use ottla::protocol::error_code::ErrorCode;
 use ottla::{Kafka, NewTopic};
 
 /// How long a test, or one wait in it, may take: far more than any needs, so that only what hangs meets it.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Runs `test` on a runtime of its own; fails after [`DEADLINE`].
 pub fn run(test: impl AsyncFnOnce()) {

@@ -28,6 +28,9 @@ use super::WORLD;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
+/// When something that has a second is over at the latest, on a busy machine: far less than the defaults, a minute and more.
+const IN_TIME: Duration = Duration::from_secs(20);
+
 const CODECS: [CompressionType; 5] = [
     CompressionType::None,
     CompressionType::Gzip,
@@ -169,7 +172,7 @@ fn a_chosen_partition_is_kept_and_one_that_does_not_exist_is_refused_in_time() {
             let started = Instant::now();
             let error = producer.send(Record::new(&topic).partition(partition).value("v")).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UnknownTopic, "{error}");
-            assert!(started.elapsed() < MS(3_000), "{error} after {:?}", started.elapsed());
+            assert!(started.elapsed() < IN_TIME, "{error} after {:?}", started.elapsed());
         }
         assert_eq!(read_all(&kafka, &topic).await.len(), 6);
     });
@@ -315,7 +318,7 @@ fn an_unknown_topic_is_an_error_within_max_block() {
         let error = producer.send(Record::new(&name).value("v")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnknownTopic, "{error}");
         assert!(error.to_string().contains(&name), "{error}");
-        assert!(started.elapsed() < MS(3_000), "{error} after {:?}", started.elapsed());
+        assert!(started.elapsed() < IN_TIME, "{error} after {:?}", started.elapsed());
 
         let error = producer.send(Record::new("no such name!").value("v")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnknownTopic, "{error}");

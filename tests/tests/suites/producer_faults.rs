@@ -30,10 +30,10 @@ const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
 /// How long a partition may take to get going after its leader is gone: detection and election take about three seconds
 /// on an idle machine.
-const FAILOVER: Duration = Duration::from_secs(45);
+const FAILOVER: Duration = Duration::from_secs(120);
 
 /// How much later than promised something may be seen: the time that a busy machine takes to look.
-const SLACK: Duration = Duration::from_secs(2);
+const SLACK: Duration = Duration::from_secs(15);
 
 const PARTITIONS: i32 = 4;
 
@@ -130,7 +130,7 @@ async fn kill_leaders(
 
 #[test]
 fn leaders_killed_one_after_the_other_lose_duplicate_and_reorder_nothing() {
-    WORLD.harm(SECONDS(300), async |kafka, harm| {
+    WORLD.harm(SECONDS(900), async |kafka, harm| {
         let mut dice = Dice::new("kills");
         let mix = mix_of(topic(&kafka, "killed", PARTITIONS).await);
         let load =
@@ -142,7 +142,7 @@ fn leaders_killed_one_after_the_other_lose_duplicate_and_reorder_nothing() {
 
 #[test]
 fn leaders_killed_under_tiny_batches_of_every_codec_lose_duplicate_and_reorder_nothing() {
-    WORLD.harm(SECONDS(300), async |kafka, harm| {
+    WORLD.harm(SECONDS(900), async |kafka, harm| {
         let mut dice = Dice::new("kills under tiny batches");
         let mut loads = Vec::new();
         for codec in CODECS {
@@ -174,7 +174,7 @@ fn leaders_killed_under_tiny_batches_of_every_codec_lose_duplicate_and_reorder_n
 
 #[test]
 fn a_broker_stopped_for_longer_than_the_request_timeout_loses_duplicates_and_reorders_nothing() {
-    WORLD.harm(SECONDS(200), async |kafka, harm| {
+    WORLD.harm(SECONDS(600), async |kafka, harm| {
         let mut dice = Dice::new("a stopped broker");
         // Another handle: its timeouts are for the stopped broker, not for the test's own requests.
         let timeout = lasting(SECONDS(5), 1);
@@ -221,7 +221,7 @@ async fn cut(nodes: &Nodes, kafka: &Kafka, options: &ProducerOptions, mix: &Mix,
     let (through, proxy) = through_proxy(nodes, dice, cut_often);
     let options = options.clone().retry_backoff(MS(1)).retry_backoff_max(MS(20));
     let (began, load) = (Instant::now(), Load::start(&through, &options, mix, dice));
-    within(SECONDS(120), "cutting connections", proxy.until_cut(goal)).await;
+    within(SECONDS(300), "cutting connections", proxy.until_cut(goal)).await;
     load.advance(5, FAILOVER).await;
     all_delivered(load, kafka, &mix.topic).await;
     println!("{}: {} cuts in {:?}", mix.topic, proxy.cuts(), began.elapsed());
@@ -229,7 +229,7 @@ async fn cut(nodes: &Nodes, kafka: &Kafka, options: &ProducerOptions, mix: &Mix,
 
 #[test]
 fn five_hundred_connections_cut_between_request_and_answer_lose_duplicate_and_reorder_nothing() {
-    WORLD.peace(SECONDS(200), async |kafka, nodes| {
+    WORLD.peace(SECONDS(500), async |kafka, nodes| {
         let mut dice = Dice::new("500 cuts");
         let mix = mix_of(topic(&kafka, "cut", PARTITIONS).await);
         cut(nodes, &kafka, &ProducerOptions::default(), &mix, 500, &mut dice).await;
@@ -238,7 +238,7 @@ fn five_hundred_connections_cut_between_request_and_answer_lose_duplicate_and_re
 
 #[test]
 fn connections_cut_under_tiny_batches_of_every_codec_lose_duplicate_and_reorder_nothing() {
-    WORLD.peace(SECONDS(200), async |kafka, nodes| {
+    WORLD.peace(SECONDS(500), async |kafka, nodes| {
         let mut dice = Dice::new("cuts under tiny batches");
         let each = CODECS.map(|codec| (codec, Dice::seeded(dice.next())));
         join_all(each.map(async |(codec, mut dice)| {
@@ -251,7 +251,7 @@ fn connections_cut_under_tiny_batches_of_every_codec_lose_duplicate_and_reorder_
 
 #[test]
 fn answers_that_come_after_the_request_timeout_lose_duplicate_and_reorder_nothing() {
-    WORLD.peace(SECONDS(150), async |kafka, nodes| {
+    WORLD.peace(SECONDS(400), async |kafka, nodes| {
         let mut dice = Dice::new("late answers");
         let mix = mix_of(topic(&kafka, "late", PARTITIONS).await);
         let (through, proxy) = through_proxy(nodes, &mut dice, |dice| match dice.below(20) {
@@ -268,7 +268,7 @@ fn answers_that_come_after_the_request_timeout_lose_duplicate_and_reorder_nothin
 
 #[test]
 fn answers_that_never_come_in_time_fail_records_at_their_deadline_which_say_that_they_may_be_written() {
-    WORLD.peace(SECONDS(150), async |kafka, nodes| {
+    WORLD.peace(SECONDS(400), async |kafka, nodes| {
         let mut dice = Dice::new("answers too late");
         let mix = mix_of(topic(&kafka, "too-late", PARTITIONS).await);
         let late = Arc::new(AtomicBool::new(false));
@@ -317,7 +317,7 @@ async fn move_leaders(kafka: &Kafka, nodes: &Nodes, load: &Load, topic: &str, mo
 
 #[test]
 fn leadership_moved_under_load_loses_duplicates_and_reorders_nothing() {
-    WORLD.peace(SECONDS(200), async |kafka, nodes| {
+    WORLD.peace(SECONDS(600), async |kafka, nodes| {
         let mut dice = Dice::new("moves");
         let mix = mix_of(on_two_nodes(&kafka, "moved").await);
         let mover = nodes.kafka();
@@ -329,7 +329,7 @@ fn leadership_moved_under_load_loses_duplicates_and_reorders_nothing() {
 
 #[test]
 fn leadership_moved_under_tiny_batches_of_every_codec_loses_duplicates_and_reorders_nothing() {
-    WORLD.peace(SECONDS(200), async |kafka, nodes| {
+    WORLD.peace(SECONDS(400), async |kafka, nodes| {
         let mut dice = Dice::new("moves under tiny batches");
         let mover = nodes.kafka();
         let each = CODECS.map(|codec| (codec, Dice::seeded(dice.next())));
@@ -475,7 +475,7 @@ fn partitions_that_a_topic_gets_under_load_are_used_within_the_metadata_age_and_
 
 #[test]
 fn too_few_replicas_for_a_while_delay_the_patient_and_fail_the_hasty_honestly() {
-    WORLD.harm(SECONDS(200), async |kafka, harm| {
+    WORLD.harm(SECONDS(600), async |kafka, harm| {
         let mut dice = Dice::new("too few replicas");
         // All three have to be in sync, so that one that is gone is one too many, and the controllers still agree.
         let strict = async |name| {
@@ -514,7 +514,7 @@ fn a_record_too_large_for_the_broker_between_good_ones_fails_alone() {
     const LIMIT: usize = 10_000;
     const RECORDS: u64 = 500;
     // Splitting needs a few round trips for each large record, not a wait.
-    const PROMPT: Duration = Duration::from_secs(15);
+    const PROMPT: Duration = Duration::from_secs(30);
     const MANY: u32 = i32::MAX as u32;
     let cases = [
         (65_536usize, CompressionType::None, MANY),

@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use ottla_client::{Error, TopicPartition};
-use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::offset_fetch::OffsetFetchRequest;
 
-use super::super::request::{BY_ID, Judgement, Origins, Topics, fetch_request, judge_fetch, refused};
+use super::super::request::{Judgement, Origins, Topics, fetch_request, judge_fetch, refused};
 use super::super::{Committer, OffsetAndMetadata};
 use super::Tries;
 
@@ -29,7 +28,6 @@ impl Committer {
         partitions: &[TopicPartition],
         deadline: Instant,
     ) -> Result<Fetched, Error> {
-        let mut by_id = true;
         let what = format!("the committed offsets of group `{}` are not known", self.group_id);
         let mut tries = Tries::new(what, deadline);
         loop {
@@ -37,7 +35,7 @@ impl Committer {
             let mut pending = partitions.to_vec();
             let mut found = HashMap::with_capacity(pending.len());
             let topics = Topics::of(&self.client.cluster(), &Origins::new(), pending.iter());
-            let newest = if by_id { topics.newest_version() } else { BY_ID - 1 };
+            let newest = topics.newest_version();
             let reader = self.membership();
             let request = |version| fetch_request(&self.group_id, &reader, &pending, &topics, version);
             let (node, response) = match self.ask::<OffsetFetchRequest>(request, newest, deadline).await {
@@ -54,13 +52,10 @@ impl Committer {
             if let Judgement::Retry { elsewhere: true, .. } = judgement {
                 self.client.forget_coordinator(&self.key(), node);
             }
+            // Of a topic whose id the coordinator does not know, it is not asked by name: that may still be another one's, which
+            // was deleted, and whose commit would be taken for one of the topic that came after it.
             if refused.values().any(|code| code.is_stale_metadata()) {
                 self.client.refresh_metadata();
-            }
-            if by_id && newest >= BY_ID && refused.values().any(|code| *code == ErrorCode::UNKNOWN_TOPIC_ID) {
-                // The coordinator may know the topic by its name already.
-                by_id = false;
-                continue;
             }
             let settled = |(name, offset): (TopicPartition, Option<OffsetAndMetadata>)| (name, Ok(offset));
             let mut fetched: Fetched = found.into_iter().map(settled).collect();

@@ -1,34 +1,46 @@
-//! How a committer treats the connection that it shares with heartbeats, under a paused clock.
+//! How a committer treats the connection that it shares with heartbeats, and topics that were created anew, under a paused
+//! clock.
 
-use ottla_client::test_support::{Answer, ScriptedDialer, metadata};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+
+use ottla_client::test_support::{Answer, Received, ScriptedDialer, metadata};
 use ottla_client::{Client, ClientOptions};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::find_coordinator::{
     Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
 };
 use ottla_protocol::messages::metadata::MetadataRequest;
-use ottla_protocol::messages::offset_fetch::{OffsetFetchResponse, OffsetFetchResponseGroup};
+use ottla_protocol::messages::offset_fetch::{
+    OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
+};
 
 use super::*;
 use crate::GroupProtocol;
 use crate::group::GroupConfig;
 
+/// What every broker says of the cluster.
+fn general(request: &Received) -> Option<Answer> {
+    if request.decode::<MetadataRequest>().is_some() {
+        return Some(request.reply::<MetadataRequest>(&metadata(&[1], &[("a", &[1])])));
+    }
+    let find = request.decode::<FindCoordinatorRequest>()?;
+    let coordinator = Coordinator {
+        key: find.coordinator_keys[0].clone(),
+        node_id: 1,
+        host: "node-1".into(),
+        port: 9092,
+        ..Default::default()
+    };
+    let response = FindCoordinatorResponse { coordinators: vec![coordinator], ..Default::default() };
+    Some(request.reply::<FindCoordinatorRequest>(&response))
+}
+
 /// A coordinator that takes a second for what concerns offsets, and then refuses it for a moment.
 fn slow_coordinator() -> ScriptedDialer {
     ScriptedDialer::new(|request| {
-        if request.decode::<MetadataRequest>().is_some() {
-            return request.reply::<MetadataRequest>(&metadata(&[1], &[("a", &[1])]));
-        }
-        if let Some(find) = request.decode::<FindCoordinatorRequest>() {
-            let coordinator = Coordinator {
-                key: find.coordinator_keys[0].clone(),
-                node_id: 1,
-                host: "node-1".into(),
-                port: 9092,
-                ..Default::default()
-            };
-            let response = FindCoordinatorResponse { coordinators: vec![coordinator], ..Default::default() };
-            return request.reply::<FindCoordinatorRequest>(&response);
+        if let Some(answer) = general(request) {
+            return answer;
         }
         if request.decode::<OffsetFetchRequest>().is_some() {
             let group = OffsetFetchResponseGroup {
@@ -46,12 +58,8 @@ fn slow_coordinator() -> ScriptedDialer {
     })
 }
 
-#[tokio::test(start_paused = true)]
-async fn whoever_has_no_more_time_leaves_the_connection_to_the_heartbeats() {
-    let dialer = slow_coordinator();
-    let options = ClientOptions::new().bootstrap_servers("bootstrap:9092");
-    let client = Client::with_dialer(options, Arc::new(dialer.clone())).unwrap();
-    let config = GroupConfig {
+fn config() -> GroupConfig {
+    GroupConfig {
         group_id: "g".into(),
         group_protocol: GroupProtocol::Classic,
         remote_assignor: None,
@@ -66,8 +74,15 @@ async fn whoever_has_no_more_time_leaves_the_connection_to_the_heartbeats() {
         retry_backoff_max: Duration::from_secs(1),
         request_timeout: Duration::from_secs(30),
         default_api_timeout: Duration::from_secs(60),
-    };
-    let committer = Committer::standalone(client.clone(), &config);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_no_more_time_leaves_the_connection_to_the_heartbeats() {
+    let dialer = slow_coordinator();
+    let options = ClientOptions::new().bootstrap_servers("bootstrap:9092");
+    let client = Client::with_dialer(options, Arc::new(dialer.clone())).unwrap();
+    let committer = Committer::standalone(client.clone(), &config());
     let partition = TopicPartition::new("a", 0);
     let soon = || now() + Duration::from_millis(300);
     let lane = client.connection(
@@ -86,4 +101,63 @@ async fn whoever_has_no_more_time_leaves_the_connection_to_the_heartbeats() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!((lane.is_closed(), dialer.dials().len()), (false, dials));
     assert_eq!(client.coordinator(&committer.key(), now()).await.unwrap(), 1, "it is not forgotten");
+}
+
+/// A coordinator that has not heard yet of the topic that was created anew, and refuses its id so often. Under the name it
+/// still has the former topic's commit.
+fn lagging_coordinator(refusals: u32) -> ScriptedDialer {
+    let left = AtomicU32::new(refusals);
+    ScriptedDialer::new(move |request| {
+        if let Some(answer) = general(request) {
+            return answer;
+        }
+        let Some(asked) = request.decode::<OffsetFetchRequest>() else { return Answer::Default };
+        let topic = &asked.groups[0].topics.as_ref().unwrap()[0];
+        let by_id = request.version >= BY_ID;
+        let is_known = !by_id || left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_err();
+        let partition = OffsetFetchResponsePartitions {
+            committed_offset: if by_id { -1 } else { 50 },
+            error_code: if is_known { ErrorCode::NONE } else { ErrorCode::UNKNOWN_TOPIC_ID },
+            ..Default::default()
+        };
+        let topics = vec![OffsetFetchResponseTopics {
+            name: topic.name.clone(),
+            topic_id: topic.topic_id,
+            partitions: vec![partition],
+            ..Default::default()
+        }];
+        let group = OffsetFetchResponseGroup { group_id: "g".into(), topics, ..Default::default() };
+        let response = OffsetFetchResponse { groups: vec![group], ..Default::default() };
+        request.reply::<OffsetFetchRequest>(&response)
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_commit_of_a_deleted_topic_is_not_taken_for_one_of_the_topic_that_has_its_name_now() {
+    let partition = TopicPartition::new("a", 0);
+    let asked = std::slice::from_ref(&partition);
+    let deadline = || now() + Duration::from_secs(30);
+    let committer = async || {
+        let options = ClientOptions::new().bootstrap_servers("bootstrap:9092");
+        let client = Client::with_dialer(options, Arc::new(lagging_coordinator(2))).unwrap();
+        // As for whoever has it assigned, so that its id stays known.
+        let in_use = client.topics_in_use();
+        in_use.add("a");
+        client.topic("a", deadline()).await.unwrap();
+        (Committer::standalone(client, &config()), in_use)
+    };
+
+    let (once, _in_use) = committer().await;
+    for _ in 0..2 {
+        let refused = once.fetch_once(asked, deadline()).await.unwrap().remove(&partition).unwrap();
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code(), Some(ErrorCode::UNKNOWN_TOPIC_ID), "{refused}");
+        assert!(refused.is_retriable(), "{refused}");
+    }
+    let found = once.fetch_once(asked, deadline()).await.unwrap().remove(&partition).unwrap();
+    assert_eq!(found.unwrap(), None);
+
+    let (patient, _in_use) = committer().await;
+    let found = patient.fetch(asked, deadline()).await.unwrap();
+    assert_eq!(found, HashMap::from([(partition, None)]));
 }

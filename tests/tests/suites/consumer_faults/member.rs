@@ -74,8 +74,16 @@ enum Command {
     Close(oneshot::Sender<()>),
     /// Do something else than polling for so long.
     Stall(Duration),
+    /// The same: tell that it has begun, and go on until the other end is gone.
+    StallUntil(oneshot::Sender<()>, oneshot::Receiver<()>),
     /// Rest all partitions, or none.
     Pause(bool),
+}
+
+/// While this lives, a member does not poll.
+#[must_use = "the member polls again when this is dropped"]
+pub(super) struct Stalled {
+    _ends: oneshot::Sender<()>,
 }
 
 impl Crew {
@@ -230,6 +238,14 @@ impl Member {
         self.tell(Command::Stall(time));
     }
 
+    /// Polls no more, from before this returns until what it returns is dropped.
+    pub(super) async fn stall_until_dropped(&self) -> Stalled {
+        let ((begun, has_begun), (until, ends)) = (oneshot::channel(), oneshot::channel());
+        self.tell(Command::StallUntil(begun, ends));
+        has_begun.await.unwrap_or_else(|_| panic!("member {} has ended", self.number));
+        Stalled { _ends: until }
+    }
+
     /// Rests all partitions that it has, or none any more.
     pub(super) fn pause(&self, paused: bool) {
         self.tell(Command::Pause(paused));
@@ -277,6 +293,10 @@ impl Task {
                         return;
                     }
                     Some(Command::Stall(time)) => tokio::time::sleep(time).await,
+                    Some(Command::StallUntil(begun, ends)) => {
+                        let _ = begun.send(());
+                        let _ = ends.await;
+                    }
                     Some(Command::Pause(paused)) => self.pause(paused),
                     Some(Command::Close(done)) => {
                         let closed = self.consumer.close(PATIENT).await;

@@ -32,9 +32,9 @@ use member::{Crew, Member, Repeated};
 const MS: fn(u64) -> Duration = Duration::from_millis;
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
-/// Far more than a rebalance takes on a busy machine, and far less than the session timeout of members that shall not
-/// notice anything.
-const PROMPT: Duration = Duration::from_secs(12);
+/// Far more than a rebalance takes on a busy machine, and less than the session timeout of members that shall not notice
+/// anything.
+const PROMPT: Duration = Duration::from_secs(20);
 
 /// How long things may be held up when brokers fail.
 const PATIENT: Duration = Duration::from_secs(45);

@@ -63,8 +63,18 @@ pub(crate) struct Member {
 enum Command {
     /// Commit, leave, and tell.
     Close(oneshot::Sender<()>),
-    /// Do something else than polling for so long.
-    BeBusy(Duration),
+    /// Do something else than polling.
+    BeBusy {
+        begun: oneshot::Sender<()>,
+        /// Until the other end is gone.
+        ends: oneshot::Receiver<()>,
+    },
+}
+
+/// While this lives, a member does something else than polling.
+#[must_use = "the member polls again when this is dropped"]
+pub(crate) struct Busy {
+    _ends: oneshot::Sender<()>,
 }
 
 impl Team {
@@ -161,8 +171,13 @@ impl Member {
         self.events().iter().any(|event| matches!(event, Event::Lost(lost) if !lost.is_empty()))
     }
 
-    pub(crate) fn be_busy(&self, time: Duration) {
-        assert!(self.commands.send(Command::BeBusy(time)).is_ok(), "member {} has ended", self.number);
+    /// Does something else than polling, from before this returns until what it returns is dropped: a poll that was under
+    /// way is over, and what it handed out is noted.
+    pub(crate) async fn be_busy(&self) -> Busy {
+        let ((begun, has_begun), (until, ends)) = (oneshot::channel(), oneshot::channel());
+        let told = self.commands.send(Command::BeBusy { begun, ends });
+        assert!(told.is_ok() && has_begun.await.is_ok(), "member {} has ended", self.number);
+        Busy { _ends: until }
     }
 
     /// Commits, leaves the group, and gives back all that happened.
@@ -192,7 +207,10 @@ impl Task {
             tokio::select! {
                 command = self.commanded.recv() => match command {
                     None => return,
-                    Some(Command::BeBusy(time)) => tokio::time::sleep(time).await,
+                    Some(Command::BeBusy { begun, ends }) => {
+                        let _ = begun.send(());
+                        let _ = ends.await;
+                    }
                     Some(Command::Close(done)) => {
                         let closed = self.consumer.close(Duration::from_secs(20)).await;
                         closed.unwrap_or_else(|error| panic!("member {number}: close: {error}"));
