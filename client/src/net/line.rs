@@ -22,6 +22,9 @@ use super::outbox::{OneWay, Outbox};
 /// Slices of one vectored write.
 const SLICES: usize = 64;
 
+/// What is written takes fewer steps of the system in one piece: so much is worth the copy.
+pub(super) const ONE_PIECE: usize = 1 << 10;
+
 pub(super) struct Line {
     stream: Box<dyn Stream>,
     outbox: Outbox<Waiter<()>>,
@@ -89,7 +92,7 @@ impl Line {
         while self.broken.is_none() && !self.outbox.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = self.outbox.slices(&mut slices);
-            match Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..filled]) {
+            match poll_write_slices(&mut self.stream, &slices[..filled], cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => self.broken = Some(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(written)) => {
@@ -159,4 +162,22 @@ impl Line {
             expected: self.in_flight.drain(now).collect(),
         }
     }
+}
+
+/// Writes slices, of which a few small ones are put together first. Like any write it may take only some of the bytes.
+fn poll_write_slices(
+    stream: &mut Box<dyn Stream>,
+    slices: &[IoSlice<'_>],
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let len: usize = slices.iter().map(|slice| slice.len()).sum();
+    if slices.len() < 2 || len > ONE_PIECE {
+        return Pin::new(stream).poll_write_vectored(cx, slices);
+    }
+    let (mut piece, mut at) = ([0; ONE_PIECE], 0);
+    for slice in slices {
+        piece[at..at + slice.len()].copy_from_slice(slice);
+        at += slice.len();
+    }
+    Pin::new(stream).poll_write(cx, &piece[..len])
 }

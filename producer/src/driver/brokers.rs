@@ -114,14 +114,7 @@ impl Brokers {
     }
 
     /// The next thing that happens.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped.
-    pub(super) async fn event(&mut self) -> Event {
-        std::future::poll_fn(|cx| self.poll_event(cx)).await
-    }
-
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         let Brokers { client, backoff, by_id, last, .. } = self;
         // They take turns: the answers of one whose next is always there already would keep those of others waiting.
         for turn in [(Bound::Excluded(*last), Bound::Unbounded), (Bound::Unbounded, Bound::Included(*last))] {
@@ -216,7 +209,8 @@ mod tests {
         }
         let mut answered = Vec::new();
         for _ in 0..6 {
-            if let Event::Answered { id, .. } = brokers.event().await {
+            let event = std::future::poll_fn(|cx| brokers.poll_event(cx));
+            if let Event::Answered { id, .. } = event.await {
                 answered.push(id.number());
             }
         }

@@ -4,6 +4,7 @@
 //! the producer is closed, or its last handle dropped, and all records have their outcome; where it is cut short
 //! (`close`'s deadline, a runtime that shuts down) it tells the rest that they failed.
 
+mod alarm;
 mod brokers;
 mod identity;
 mod interest;
@@ -11,8 +12,9 @@ mod produce;
 mod seal;
 
 use std::collections::HashSet;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use ottla_client::{Client, Cluster, ClusterUpdates, Error, ErrorKind, NodeId, Topic};
@@ -25,6 +27,7 @@ use crate::options::{ProducerOptions, ProducerValues};
 use crate::runtime;
 use crate::sender::{Answer, Sender};
 use crate::sequence::Identity;
+use alarm::Alarm;
 use brokers::{Brokers, Event};
 pub(crate) use interest::Interest;
 pub(crate) use seal::Sealers;
@@ -72,6 +75,7 @@ pub(crate) enum Command {
 }
 
 type IdentityFuture = Pin<Box<dyn Future<Output = Result<Identity, identity::NoIdentity>> + Send>>;
+type Changing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The task.
 pub(crate) struct Driver {
@@ -79,6 +83,8 @@ pub(crate) struct Driver {
     sender: Sender,
     commands: mpsc::UnboundedReceiver<Command>,
     updates: ClusterUpdates,
+    /// Ready when there is a snapshot that `updates` has not seen; kept, as to wait anew costs more than to go on waiting.
+    changing: Changing,
     cluster: Arc<Cluster>,
     brokers: Brokers,
     sealers: Sealers,
@@ -86,6 +92,7 @@ pub(crate) struct Driver {
     /// How often getting a producer id failed in a row.
     identity_failures: u32,
     touched: Vec<u32>,
+    alarm: Alarm,
     /// Set once the task should end.
     closing: Option<Instant>,
     closers: Vec<oneshot::Sender<Result<(), Error>>>,
@@ -106,6 +113,7 @@ impl Driver {
             brokers: Brokers::new(&shared),
             sealers,
             cluster: shared.client.cluster(),
+            changing: next_snapshot(updates.clone()),
             updates,
             shared,
             sender,
@@ -113,6 +121,7 @@ impl Driver {
             identity: None,
             identity_failures: 0,
             touched: Vec::new(),
+            alarm: Alarm::default(),
             closing: None,
             closers: Vec::new(),
             _alive: alive,
@@ -121,8 +130,26 @@ impl Driver {
 
     /// Works until the producer is closed and everything is told.
     pub(crate) async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut called = pin!(shared.notify.notified());
+        let (idle, deadline) = std::future::poll_fn(|cx| {
+            while called.as_mut().poll(cx).is_ready() {
+                called.set(shared.notify.notified());
+            }
+            self.poll(cx)
+        })
+        .await;
+        self.end(idle, deadline).await;
+    }
+
+    /// One turn: takes in all that has happened, does what there is to do about it, and sees to it that the task is woken by
+    /// whatever happens next. Ready at the end, with whether all was told, and when it had to be.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(bool, Instant)> {
+        let mut now = runtime::now();
+        // An answer that is here counts before a command that gives up what has none.
+        self.poll_events(cx, now);
+        self.poll_others(cx, now);
         loop {
-            let now = runtime::now();
             self.absorb(now);
             self.act(now);
             // What was sent above is on its way while the application is busy here.
@@ -130,19 +157,66 @@ impl Driver {
             if let Some(deadline) = self.closing {
                 let idle = self.sender.is_idle();
                 if idle || now >= deadline {
-                    self.end(idle, deadline).await;
-                    return;
+                    return Poll::Ready((idle, deadline));
                 }
             }
-            self.wait(now).await;
+            // Others were asked until they had nothing more, so they will wake the task. These may be new.
+            let happened = self.poll_events(cx, now);
+            let due = self.due(now);
+            if !happened && self.alarm.poll(due, cx).is_pending() {
+                return Poll::Pending;
+            }
+            now = runtime::now();
         }
+    }
+
+    /// Takes in what happened to all that `act` began; whether anything did.
+    fn poll_events(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut happened = false;
+        while let Poll::Ready(event) = self.brokers.poll_event(cx) {
+            self.handle(event, now);
+            happened = true;
+        }
+        while let Poll::Ready((index, job, body)) = self.sealers.poll_next(cx) {
+            self.sender.sealed(index, job, body, now);
+            happened = true;
+        }
+        if let Some(identity) = &mut self.identity
+            && let Poll::Ready(result) = identity.as_mut().poll(cx)
+        {
+            self.identified(result, now);
+            happened = true;
+        }
+        happened
+    }
+
+    /// Takes in what happens without the task's doing.
+    fn poll_others(&mut self, cx: &mut Context<'_>, now: Instant) {
+        while (self.closing.is_none() || !self.commands.is_closed())
+            && let Poll::Ready(command) = self.commands.poll_recv(cx)
+        {
+            self.command(command, now);
+        }
+        while self.changing.as_mut().poll(cx).is_ready() {
+            if self.updates.has_changed() {
+                self.learn_cluster(now);
+            }
+            self.changing = next_snapshot(self.updates.clone());
+        }
+    }
+
+    /// When there is something to do although nothing happens.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        let topics = self.shared.topics.next_expiry();
+        let due = [self.sender.next_wake(now), self.brokers.next_wake(now), self.closing, topics];
+        due.into_iter().flatten().min()
     }
 
     /// Takes in what the handles left and what time brought.
     fn absorb(&mut self, now: Instant) {
         // A topic that a handle has just learned of should not look leaderless here.
         if self.updates.has_changed() {
-            self.learn_cluster();
+            self.learn_cluster(now);
         }
         let Driver { shared, sender, cluster, touched, .. } = self;
         shared.accumulator.inbox.take(touched);
@@ -187,38 +261,7 @@ impl Driver {
         topics.expire(now, |topic| accumulator.knows(topic));
     }
 
-    /// Waits for the next thing to happen and takes it in.
-    async fn wait(&mut self, now: Instant) {
-        let topics = self.shared.topics.next_expiry();
-        let wake = [self.sender.next_wake(now), self.brokers.next_wake(now), self.closing, topics]
-            .into_iter()
-            .flatten()
-            .min();
-        let timer = async {
-            match wake {
-                Some(at) => runtime::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        let identity = async {
-            match &mut self.identity {
-                Some(identity) => identity.await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            event = self.brokers.event() => self.handle(event),
-            (index, job, body) = self.sealers.next() => self.sender.sealed(index, job, body, runtime::now()),
-            command = self.commands.recv(), if self.closing.is_none() || !self.commands.is_closed() => self.command(command),
-            result = identity => self.identified(result),
-            changed = self.updates.changed() => if changed.is_ok() { self.learn_cluster() },
-            () = self.shared.notify.notified() => {}
-            () = timer => {}
-        }
-    }
-
-    fn handle(&mut self, event: Event) {
-        let now = runtime::now();
+    fn handle(&mut self, event: Event, now: Instant) {
         match event {
             Event::Connected => {}
             Event::Unreachable { node, error } => {
@@ -235,7 +278,7 @@ impl Driver {
                         let mut answers = produce::answers(&sent, response);
                         self.sender.answered(id, |at| answers.next(at), throttle, now, random);
                         if moved {
-                            self.learn_cluster();
+                            self.learn_cluster(now);
                         }
                     }
                     Ok(None) => {
@@ -252,8 +295,7 @@ impl Driver {
         }
     }
 
-    fn command(&mut self, command: Option<Command>) {
-        let now = runtime::now();
+    fn command(&mut self, command: Option<Command>, now: Instant) {
         match command {
             Some(Command::Flush(until, reply)) => {
                 self.absorb(now);
@@ -288,22 +330,21 @@ impl Driver {
         }
     }
 
-    fn identified(&mut self, result: Result<Identity, identity::NoIdentity>) {
+    fn identified(&mut self, result: Result<Identity, identity::NoIdentity>, now: Instant) {
         self.identity = None;
         match result {
             Ok(identity) => {
                 self.identity_failures = 0;
-                self.sender.identified(identity, runtime::now());
+                self.sender.identified(identity, now);
             }
             Err(identity::NoIdentity { error, fatal }) => {
                 tracing::debug!(%error, "no producer id");
-                self.sender.unidentified(error, fatal, runtime::now());
+                self.sender.unidentified(error, fatal, now);
             }
         }
     }
 
-    fn learn_cluster(&mut self) {
-        let now = runtime::now();
+    fn learn_cluster(&mut self, now: Instant) {
         let before = std::mem::replace(&mut self.cluster, self.updates.latest());
         let mut others = HashSet::new();
         for name in self.shared.accumulator.topic_names() {
@@ -359,6 +400,16 @@ impl Drop for Driver {
         self.sender.abandon(&Error::new(ErrorKind::Closed, message), runtime::now());
         self.shared.outbox.abandon();
     }
+}
+
+/// Ready when there is a snapshot that has not been seen.
+fn next_snapshot(mut updates: ClusterUpdates) -> Changing {
+    Box::pin(async move {
+        if updates.changed().await.is_err() {
+            // The client is gone, and there will be none.
+            std::future::pending().await
+        }
+    })
 }
 
 /// Takes a topic's partitions over from metadata.

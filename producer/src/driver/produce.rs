@@ -2,7 +2,8 @@
 //!
 //! Sources: KIP-219 (throttling), KIP-467 (record errors), KIP-516 (topic ids), KIP-951 (leader hints).
 
-use std::collections::HashMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,27 +59,7 @@ pub(super) fn submit(
     cluster: &Cluster,
     deadline: Instant,
 ) -> Result<(Vec<SentItem>, Answering), Error> {
-    let mut sent = Vec::with_capacity(items.len());
-    let mut topics: Vec<TopicProduceData> = Vec::new();
-    let mut places: HashMap<Arc<str>, usize> = HashMap::new();
-    for Item { topic, partition, records } in items {
-        let at = *places.entry(Arc::clone(&topic)).or_insert_with(|| {
-            let topic_id = cluster.topic(&topic).map_or(Uuid::ZERO, |topic| topic.id);
-            topics.push(TopicProduceData {
-                name: topic.to_string(),
-                topic_id,
-                ..TopicProduceData::default()
-            });
-            topics.len() - 1
-        });
-        let topic_id = topics[at].topic_id;
-        topics[at].partition_data.push(PartitionProduceData {
-            index: partition,
-            records: Some(records),
-            ..PartitionProduceData::default()
-        });
-        sent.push(SentItem { topic, topic_id, partition });
-    }
+    let (sent, topics) = by_topic(items, cluster);
     let by_id = topics.iter().all(|topic| !topic.topic_id.is_zero());
     let version = connection.version_at_most::<ProduceRequest>(if by_id { i16::MAX } else { TOPIC_NAMES })?;
     let needed = if terms.zstd { ZSTD } else { RECORD_BATCHES };
@@ -104,6 +85,41 @@ pub(super) fn submit(
         Box::pin(async move { reply.await.map(Some) })
     };
     Ok((sent, answering))
+}
+
+/// Sorts batches by topic: partitions of one mostly come together.
+fn by_topic(items: Vec<Item>, cluster: &Cluster) -> (Vec<SentItem>, Vec<TopicProduceData>) {
+    let mut sent: Vec<SentItem> = Vec::with_capacity(items.len());
+    let mut topics: Vec<TopicProduceData> = Vec::new();
+    // Looked at only where there are several topics.
+    let (mut latest, mut places) = (0, BTreeMap::new());
+    for Item { topic, partition, records } in items {
+        let at = match sent.last() {
+            None => 0,
+            Some(last) if last.topic == topic => latest,
+            Some(_) => {
+                places.entry(Arc::clone(&sent[0].topic)).or_insert(0);
+                *places.entry(Arc::clone(&topic)).or_insert(topics.len())
+            }
+        };
+        latest = at;
+        if at == topics.len() {
+            let topic_id = cluster.topic(&topic).map_or(Uuid::ZERO, |topic| topic.id);
+            topics.push(TopicProduceData {
+                name: topic.to_string(),
+                topic_id,
+                ..TopicProduceData::default()
+            });
+        }
+        let topic_id = topics[at].topic_id;
+        topics[at].partition_data.push(PartitionProduceData {
+            index: partition,
+            records: Some(records),
+            ..PartitionProduceData::default()
+        });
+        sent.push(SentItem { topic, topic_id, partition });
+    }
+    (sent, topics)
 }
 
 /// How long the broker wants to be left alone.
@@ -160,25 +176,51 @@ impl Answers {
     }
 }
 
-/// Sorts a response by the batches of its request; brokers don't keep their order.
+/// Sorts a response by the batches of its request. Most are in their order, but brokers don't promise it.
 pub(super) fn answers(sent: &[SentItem], response: ProduceResponse) -> Answers {
-    let places: HashMap<(&str, i32), usize> =
-        sent.iter().enumerate().map(|(at, item)| ((&*item.topic, item.partition), at)).collect();
-    let names: HashMap<Uuid, &str> = sent.iter().map(|item| (item.topic_id, &*item.topic)).collect();
+    let places = OnceCell::new();
     let mut said: Vec<Option<Said>> = sent.iter().map(|_| None).collect();
+    let mut next = 0;
     for topic in response.responses {
-        let name = match topic.topic_id.is_zero() {
-            true => Some(topic.name.as_str()),
-            false => names.get(&topic.topic_id).copied(),
-        };
-        let Some(name) = name else { continue };
         for partition in topic.partition_responses {
-            if let Some(&at) = places.get(&(name, partition.index)) {
+            let is_next = |item: &SentItem| item.is(&topic.name, topic.topic_id, partition.index);
+            let at = match sent.get(next) {
+                Some(item) if is_next(item) => Some(next),
+                _ => {
+                    places.get_or_init(|| Places::of(sent)).find(&topic.name, topic.topic_id, partition.index)
+                }
+            };
+            if let Some(at) = at {
+                next = at + 1;
                 said[at] = Some(said_of(partition));
             }
         }
     }
     Answers(said)
+}
+
+/// Where the batches of a request stand in it.
+struct Places<'a> {
+    by_id: HashMap<(Uuid, i32), usize>,
+    by_name: HashMap<(&'a str, i32), usize>,
+}
+
+impl<'a> Places<'a> {
+    fn of(sent: &'a [SentItem]) -> Self {
+        let items = || sent.iter().enumerate();
+        Places {
+            by_id: items().map(|(at, item)| ((item.topic_id, item.partition), at)).collect(),
+            by_name: items().map(|(at, item)| ((&*item.topic, item.partition), at)).collect(),
+        }
+    }
+
+    fn find(&self, name: &str, id: Uuid, partition: i32) -> Option<usize> {
+        match id.is_zero() {
+            true => self.by_name.get(&(name, partition)),
+            false => self.by_id.get(&(id, partition)),
+        }
+        .copied()
+    }
 }
 
 impl SentItem {
@@ -211,6 +253,7 @@ fn said_of(partition: PartitionProduceResponse) -> Said {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use ottla_protocol::messages::produce::TopicProduceResponse;
 
     use super::*;
@@ -243,6 +286,35 @@ mod tests {
             }
         };
         (0..sent.len()).map(offset).collect()
+    }
+
+    #[test]
+    fn each_topic_is_in_a_request_once_however_its_partitions_stand_between_those_of_others() {
+        let items = [("a", 0), ("a", 1), ("b", 0), ("a", 2), ("c", 0), ("b", 1)];
+        let items = items.map(|(topic, partition)| Item {
+            topic: topic.into(),
+            partition,
+            records: Bytes::from(format!("{topic}{partition}")),
+        });
+        let (sent, topics) = by_topic(items.into(), &Cluster::default());
+        let sent: Vec<_> = sent.iter().map(|item| (&*item.topic, item.partition)).collect();
+        assert_eq!(sent, [("a", 0), ("a", 1), ("b", 0), ("a", 2), ("c", 0), ("b", 1)]);
+        let topics: Vec<_> = topics
+            .iter()
+            .map(|topic| {
+                let partition = |data: &PartitionProduceData| (data.index, data.records.clone().unwrap());
+                (topic.name.as_str(), topic.partition_data.iter().map(partition).collect::<Vec<_>>())
+            })
+            .collect();
+        let data = |index, records: &'static str| (index, Bytes::from(records));
+        assert_eq!(
+            topics,
+            [
+                ("a", vec![data(0, "a0"), data(1, "a1"), data(2, "a2")]),
+                ("b", vec![data(0, "b0"), data(1, "b1")]),
+                ("c", vec![data(0, "c0")]),
+            ]
+        );
     }
 
     #[test]

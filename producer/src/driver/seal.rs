@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use ottla_client::{Error, ErrorKind};
 use ottla_protocol::compression::{CompressionLevel, Compressor};
@@ -33,21 +34,22 @@ impl Sealers {
         self.jobs.insert(task.id(), (index, job));
     }
 
-    /// The next ones that are done: their partition, their job, and what became of them.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when it is dropped.
-    pub(super) async fn next(&mut self) -> (u32, u64, Result<Body, Error>) {
+    /// The next ones that are done: their partition, their job, and what became of them. Pending where none is being
+    /// compressed, and then `cx` is not woken.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(u32, u64, Result<Body, Error>)> {
         loop {
-            let (id, body) = match self.tasks.join_next_with_id().await {
+            if self.tasks.is_empty() {
+                return Poll::Pending;
+            }
+            let (id, body) = match ready!(self.tasks.poll_join_next_with_id(cx)) {
                 Some(Ok(done)) => done,
                 Some(Err(error)) => {
                     (error.id(), Err(Error::new(ErrorKind::Encode, "the codec panicked").with_cause(error)))
                 }
-                None => std::future::pending().await,
+                None => return Poll::Pending,
             };
             if let Some((index, job)) = self.jobs.remove(&id) {
-                return (index, job, body);
+                return Poll::Ready((index, job, body));
             }
         }
     }

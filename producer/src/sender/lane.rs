@@ -178,6 +178,9 @@ impl Lane {
 
     /// Hands a sealed batch back if it takes no more than `limit` bytes; otherwise its parts are next.
     pub(super) fn fits(&mut self, batch: Batch, limit: usize) -> Option<Batch> {
+        if batch.size() <= limit {
+            return Some(batch);
+        }
         let mut parts = fitting(batch, limit);
         if parts.len() == 1 {
             return parts.pop();

@@ -23,7 +23,7 @@ mod staging;
 mod sweep;
 mod timers;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -69,7 +69,8 @@ pub(crate) struct Sender {
     lanes: Lanes,
     nodes: BTreeMap<NodeId, NodeQueue>,
     timers: Timers,
-    requests: HashMap<RequestId, Outstanding>,
+    /// By the order in which they were sent.
+    requests: VecDeque<(RequestId, Outstanding)>,
     next_request: u64,
     identity: Option<Identity>,
     /// Partitions that can't go on without a producer id.
@@ -112,7 +113,7 @@ impl Sender {
             lanes: Lanes::default(),
             nodes: BTreeMap::new(),
             timers: Timers::default(),
-            requests: HashMap::new(),
+            requests: VecDeque::new(),
             next_request: 0,
             identity: None,
             unidentified: BTreeSet::new(),

@@ -21,7 +21,8 @@ impl Sender {
         now: Instant,
         random: f64,
     ) {
-        let Some(request) = self.requests.remove(&id) else { return };
+        let Ok(place) = self.requests.binary_search_by_key(&id, |(id, _)| *id) else { return };
+        let Some((_, request)) = self.requests.remove(place) else { return };
         let latency = now.saturating_duration_since(request.sent_at);
         let mut answered = false;
         if let Some(node) = self.nodes.get_mut(&request.node) {

@@ -9,7 +9,7 @@ use ottla_client::{Error, ErrorKind, NodeId};
 use super::{Outstanding, Sender};
 
 /// Names a request that was planned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RequestId(pub(crate) u64);
 
 impl RequestId {
@@ -99,7 +99,7 @@ impl Sender {
             return None;
         }
         self.next_request += 1;
-        self.requests.insert(id, Outstanding { node, sent_at: now, batches });
+        self.requests.push_back((id, Outstanding { node, sent_at: now, batches }));
         self.accumulator.memory.meter.request_sent();
         #[cfg(feature = "metrics")]
         self.accumulator.memory.publish();

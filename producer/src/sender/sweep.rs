@@ -65,7 +65,7 @@ impl Sender {
         self.meet_new_lanes(now, |_, _| None);
         self.staging.clear();
         // Answers have nothing to say any more, and their partitions may be gone when they come.
-        for request in self.requests.values_mut() {
+        for (_, request) in &mut self.requests {
             request.batches.clear();
         }
         for lane in self.lanes.iter_mut() {

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 
 use super::super::frame::FrameReader;
 use super::super::handshake::ApiTable;
+use super::super::line::ONE_PIECE;
 use super::super::task::Task;
 use super::super::transport::assemble;
 use super::super::wire::DIRECT_UP_TO;
@@ -76,6 +77,8 @@ type Write = Box<dyn FnMut(&mut Context<'_>, usize) -> Poll<io::Result<usize>> +
 struct Log {
     /// Bytes that each write offered.
     offered: Vec<usize>,
+    /// In how many pieces.
+    pieces: Vec<usize>,
     writer: Option<Waker>,
     reader: Option<Waker>,
 }
@@ -121,6 +124,7 @@ impl AsyncWrite for Scripted {
         {
             let mut log = self.log.lock().unwrap();
             log.offered.push(bytes.len());
+            log.pieces.push(slices.len());
             log.writer = Some(cx.waker().clone());
         }
         match (self.write)(cx, bytes.len()) {
@@ -166,6 +170,17 @@ async fn large_requests_and_those_without_an_answer_are_left_to_the_task() {
     assert_eq!(frames(&arrived(&mut theirs)), 0);
     tokio::task::yield_now().await;
     assert_eq!(frames(&arrived(&mut theirs)), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_request_is_written_in_one_piece_and_a_larger_one_is_not_copied() {
+    for (topic, pieces) in [("t".to_owned(), 1), ("t".repeat(ONE_PIECE), 2)] {
+        let (stream, mut theirs, log) = scripted(|_, offered| Poll::Ready(Ok(offered)));
+        let connection = running(stream).await;
+        let _reply = submit(&connection, &topic, 5);
+        assert_eq!(frames(&arrived(&mut theirs)), 1);
+        assert_eq!(log.lock().unwrap().pieces, [pieces]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

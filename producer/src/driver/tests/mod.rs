@@ -100,6 +100,26 @@ async fn an_unknown_topic_is_named_after_max_block() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_idle_task_learns_of_one_new_partition_after_the_other() {
+    let cluster = Cluster::new(&[1]);
+    let client = cluster.client();
+    let producer = Producer::new(client.clone(), ProducerOptions::new()).unwrap();
+    send(&producer, 0, 0).await.await.unwrap();
+    for count in 2..6 {
+        cluster.with(|state| state.leaders.push(1));
+        let mut updates = client.cluster_updates();
+        client.refresh_metadata();
+        let has_all = |known: &ottla_client::Cluster| {
+            known.topic("t").is_some_and(|topic| topic.partitions.len() == count)
+        };
+        updates.wait_for(has_all).await.unwrap();
+        // Nothing else wakes the task.
+        tokio::time::sleep(MS(1)).await;
+        assert_eq!(producer.accumulator().partition_count("t"), count);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_hint_is_followed_without_a_metadata_round_trip() {
     let cluster = Cluster::new(&[1]);
     let producer = Producer::new(cluster.client(), ProducerOptions::new()).unwrap();
