@@ -115,7 +115,7 @@ mod tests {
         let slice = frame.slice(9..10);
         let address = frame.as_ptr();
         drop(frame);
-        assert_eq!(kept(&spares), []);
+        assert_eq!(kept(&spares), Vec::<usize>::new());
         assert_eq!(&slice[..], [7]);
         drop(slice);
         assert_eq!(kept(&spares), [MIB]);
