@@ -65,7 +65,8 @@ ottla_client::options! {
         /// A bound of the memory that fetched answers hold, over all partitions, those that are paused included: with so
         /// much held, nothing more is asked for, and what keeps whole answers alive is copied out of them where a broker
         /// would have to wait. A broker is asked for at most half of its equal share at once. Partitions read as streams
-        /// have equal parts of it instead. A batch comes whole, whatever is left.
+        /// have equal parts of it instead. A batch comes whole, whatever is left. Answers of 128 KiB and more lie in buffers
+        /// that are up to an eighth larger.
         "queued.max.bytes" => queued_max_bytes: usize = 32 << 20, min 1;
         /// Whether records of transactions are seen before, or also without, their commit.
         "isolation.level" => isolation_level: IsolationLevel = IsolationLevel::ReadUncommitted;
