@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ottla_client::{Client, Error, ErrorKind};
-use ottla_protocol::compression::Compressor;
+use ottla_protocol::compression::{Compression, Compressor};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::accumulator::{Accumulator, Attempt, Reason, Surroundings};
@@ -82,13 +82,15 @@ impl Producer {
         let level = values.compression_level()?;
         let compressor = Compressor::new(level)
             .map_err(|error| Error::new(ErrorKind::Config, "option `compression.type`").with_cause(error))?;
-        let accumulator = Arc::new(Accumulator::new(
+        let accumulator = Accumulator::new(
             values.batch_size.min(values.max_request_size),
             values.max_request_size,
             values.buffer_memory,
             values.partitioner.clone(),
             values.partitioner_ignore_keys,
-        ));
+        );
+        let is_compressed = compressor.codec() != Compression::None;
+        let accumulator = Arc::new(if is_compressed { accumulator } else { accumulator.sum_early() });
         accumulator.memory.meter.name(&client.options().values().client_id);
         let idempotent = values.is_idempotent();
         let rules = Rules {

@@ -62,6 +62,7 @@ pub(crate) struct Accumulator {
     max_record_size: usize,
     partitioner: PartitionerClass,
     ignore_keys: bool,
+    sums_early: bool,
 }
 
 /// Who has which index.
@@ -144,7 +145,14 @@ impl Accumulator {
             max_record_size: max_record_size.min(buffer_memory),
             partitioner,
             ignore_keys,
+            sums_early: false,
         }
+    }
+
+    /// Has large records summed as they are appended, as none will be compressed.
+    pub(crate) fn sum_early(mut self) -> Self {
+        self.sums_early = true;
+        self
     }
 
     /// Appends a record to the open batch of its partition.
@@ -272,6 +280,7 @@ impl Accumulator {
             closed: &self.closed,
             batch_size: self.batch_size,
             most: self.most,
+            sums_early: self.sums_early,
         }
     }
 

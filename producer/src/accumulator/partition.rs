@@ -71,6 +71,8 @@ pub(crate) struct Room<'a> {
     pub(crate) batch_size: usize,
     /// The most bytes of records in a batch, however small they may become.
     pub(crate) most: usize,
+    /// Whether large records are summed as they are appended: not if they are to be compressed.
+    pub(crate) sums_early: bool,
 }
 
 /// A record that was taken.
@@ -301,8 +303,9 @@ impl Locked<'_> {
             }
         };
         let buffer = if buffer.is_empty() { vec![0; bytes] } else { buffer };
+        let builder = BatchBuilder::with_buffer(buffer, bytes);
         let mut open = OpenBatch {
-            builder: BatchBuilder::with_buffer(buffer, bytes),
+            builder: if room.sums_early { builder.sum_early() } else { builder },
             completion: Teller::new(Arc::clone(&self.buffer.topic), self.buffer.partition),
             ratio: Arc::clone(&self.buffer.ratio),
             opened: now(),

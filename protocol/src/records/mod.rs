@@ -35,6 +35,7 @@ mod batch;
 mod builder;
 mod control;
 mod cursor;
+mod early_sum;
 mod error;
 mod header;
 mod record;

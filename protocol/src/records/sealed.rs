@@ -11,6 +11,7 @@ use super::error::RecordError;
 use super::header::{
     ATTRIBUTES_AT, BATCH_HEADER_LEN, BATCH_LENGTH_OFFSET, BatchAttributes, BatchHeader, CRC_AT, TimestampType,
 };
+use crate::crc32c;
 
 /// Who wrote a batch, for the broker's check of duplicates and order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +107,7 @@ impl SealedBatch {
             base_sequence: options.producer.base_sequence,
             count: contents.count,
         };
-        header.crc = write_header(&mut buffer[..len], &header);
+        header.crc = write_header(&mut buffer[..len], &header, contents.records_crc);
         SealedBatch { buffer: buffer.into(), len, uncompressed: contents.uncompressed, header }
     }
 
@@ -163,8 +164,11 @@ impl SealedBatch {
             Ok(buffer) => Vec::from(buffer),
             Err(shared) => shared[..self.len].to_vec(),
         };
+        let before = crc32c::crc32c(&buffer[ATTRIBUTES_AT..BATCH_HEADER_LEN]);
         self.header = BatchHeader { producer_id, producer_epoch, base_sequence, ..self.header };
-        self.header.crc = write_header(&mut buffer[..self.len], &self.header);
+        // What the sum of all is without that of the former header: the records need not be read again.
+        let records = self.header.crc ^ crc32c::shift(before, self.len - BATCH_HEADER_LEN);
+        self.header.crc = write_header(&mut buffer[..self.len], &self.header, Some(records));
         self.buffer = buffer.into();
     }
 
@@ -189,12 +193,18 @@ impl SealedBatch {
     }
 }
 
-/// Writes the header to the front of a batch that is complete otherwise, and returns the CRC.
-fn write_header(batch: &mut [u8], header: &BatchHeader) -> u32 {
+/// Writes the header to the front of a batch that is complete otherwise, and returns the CRC. The records' own may be known.
+fn write_header(batch: &mut [u8], header: &BatchHeader, records: Option<u32>) -> u32 {
     if let Some(bytes) = batch.first_chunk_mut() {
         header.write(bytes);
     }
-    let crc = crate::crc32c::crc32c(&batch[ATTRIBUTES_AT..]);
+    let crc = match records {
+        Some(records) => {
+            let front = crc32c::crc32c(&batch[ATTRIBUTES_AT..BATCH_HEADER_LEN]);
+            crc32c::join(front, records, batch.len() - BATCH_HEADER_LEN)
+        }
+        None => crc32c::crc32c(&batch[ATTRIBUTES_AT..]),
+    };
     batch[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
     crc
 }

@@ -296,6 +296,37 @@ fn a_new_producer_state_changes_the_header_and_the_crc_but_no_bytes_in_flight() 
 }
 
 #[test]
+fn a_batch_that_was_summed_early_and_numbered_anew_has_the_bytes_of_one_that_was_not() {
+    let first = ProducerState { producer_id: 9, producer_epoch: 2, base_sequence: 77 };
+    let second = ProducerState { producer_epoch: 3, base_sequence: 0, ..first };
+    let sealed = |builder: BatchBuilder, codec, producer| {
+        let mut compressor = Compressor::new(codec).expect("the codec is available");
+        builder
+            .seal(&SealOptions { producer, ..SealOptions::default() }, &mut compressor)
+            .expect("it takes everything")
+    };
+    // Around the size from which on records are summed, and one that is longer than the buffer.
+    let sizes: [&[usize]; 6] =
+        [&[0], &[1, 2, 3], &[600], &[1, 600, 2], &[500, 505, 506, 507, 508, 512, 513, 3], &[9_000]];
+    for (sizes, codec) in sizes.iter().flat_map(|sizes| codecs().map(move |codec| (sizes, codec))) {
+        let of = |mut builder: BatchBuilder| {
+            for (at, size) in sizes.iter().enumerate() {
+                let value = (0..*size).map(|byte| (byte * 7 + byte / 9 + at) as u8).collect();
+                append(&mut builder, &(at as i64, None, Some(value), Vec::new())).expect("there is room");
+            }
+            builder
+        };
+        let late = || of(BatchBuilder::new(8_000));
+        let early = || of(BatchBuilder::new(8_000).sum_early());
+        let mut batch = sealed(early(), codec, first);
+        assert_eq!(batch.bytes(), sealed(late(), codec, first).bytes(), "{sizes:?} with {codec:?}");
+        batch.set_producer(second);
+        assert_eq!(batch.bytes(), sealed(late(), codec, second).bytes(), "{sizes:?} with {codec:?}, anew");
+        assert_eq!(batch.into_batch().verify_crc(), Ok(()));
+    }
+}
+
+#[test]
 fn a_batch_that_is_too_large_is_split_by_appending_its_records_again() {
     for codec in codecs() {
         let inputs: Vec<_> =
