@@ -36,6 +36,7 @@ mod builder;
 mod control;
 mod cursor;
 mod early_sum;
+mod encode;
 mod error;
 mod header;
 mod record;
@@ -43,9 +44,10 @@ mod sealed;
 pub mod sequence;
 
 pub use batch::{Batches, RecordBatch};
-pub use builder::{AppendError, BatchBuilder, NO_HEADERS, record_size_upper_bound};
+pub use builder::{AppendError, BatchBuilder, NO_HEADERS};
 pub use control::{ControlError, ControlRecord, ControlRecordType, ControlValue};
 pub use cursor::{BatchCursor, DecodeOptions};
+pub use encode::record_size_upper_bound;
 pub use error::{RecordError, RecordErrorKind, RecordFault};
 pub use header::{
     BATCH_HEADER_LEN, BATCH_LENGTH_OFFSET, BatchAttributes, BatchHeader, MAGIC_V2, NO_TIMESTAMP,
