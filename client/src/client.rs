@@ -1,7 +1,7 @@
 //! The handle that producers, consumers and applications share.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use ottla_protocol::api::Request;
@@ -10,6 +10,7 @@ use ottla_protocol::uuid::Uuid;
 use crate::backoff::Backoff;
 use crate::coordinator::Coordinators;
 use crate::error::Error;
+use crate::lane::Lane;
 use crate::metadata::{Cluster, ClusterUpdates, Leader, Metadata, Node, NodeId, Topic, TopicsInUse};
 use crate::net::{Connection, Dial, Pool, Settings, Spares, TcpDialer};
 use crate::options::ClientOptions;
@@ -149,10 +150,10 @@ impl Client {
         self.0.router.any(deadline).await
     }
 
-    /// A lane for one group member, so that its heartbeats never wait behind another member's JoinGroup.
-    pub fn group_lane(&self) -> GroupLane {
-        let number = self.0.next_lane.fetch_add(1, Ordering::Relaxed);
-        GroupLane { number, router: Arc::downgrade(&self.0.router) }
+    /// Connections of one's own: one member's heartbeats never wait behind another's JoinGroup, nor one consumer's fetches
+    /// behind another's.
+    pub fn lane(&self) -> Lane {
+        Lane::new(self.0.next_lane.fetch_add(1, Ordering::Relaxed), &self.0.router)
     }
 
     /// The coordinator of a group or transactional id: cached, or looked up until `deadline`.
@@ -210,28 +211,6 @@ impl Client {
     /// is not put to itself.
     pub fn avoid(&self, node: NodeId) {
         self.0.router.avoid(node);
-    }
-}
-
-/// The connections of one group member. Dropping it lets go of them.
-#[derive(Debug)]
-pub struct GroupLane {
-    number: u64,
-    router: Weak<Router>,
-}
-
-impl GroupLane {
-    /// What to ask [`Client::connection`] for.
-    pub fn purpose(&self) -> Purpose {
-        Purpose::Group(self.number)
-    }
-}
-
-impl Drop for GroupLane {
-    fn drop(&mut self) {
-        if let Some(router) = self.router.upgrade() {
-            router.pool().close(self.purpose());
-        }
     }
 }
 

@@ -14,10 +14,11 @@
 //! `driver`, `task` and `transport` files and the facades alone touch sockets, clocks and tasks.
 
 pub use backoff::Backoff;
-pub use client::{Client, GroupLane};
+pub use client::Client;
 pub use error::{Error, ErrorKind};
 pub use group_metadata::GroupMetadata;
 pub use histogram::Histogram;
+pub use lane::Lane;
 pub use metadata::{Cluster, ClusterUpdates, Leader, Node, NodeId, Partition, Topic, TopicsInUse};
 pub use net::{Connection, Dial, DialFuture, Reply, Sent, Stream, TcpDialer};
 pub use options::{ClientOptions, ClientValues};
@@ -31,6 +32,7 @@ pub mod deserialize;
 mod error;
 mod group_metadata;
 mod histogram;
+mod lane;
 mod metadata;
 mod net;
 pub mod options;

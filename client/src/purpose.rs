@@ -11,11 +11,9 @@ use crate::metadata::NodeId;
 pub enum Purpose {
     /// Produce requests.
     Produce,
-    /// Fetch requests that may wait for each other. (A consumer fetches on a lane of its own instead.)
-    Fetch,
     /// Requests that nobody else's may delay, such as one member's or one consumer's fetches; the number is the lane's, from
-    /// [`Client::group_lane`](crate::Client::group_lane).
-    Group(u64),
+    /// [`Client::lane`](crate::Client::lane).
+    Lane(u64),
     /// Everything short: metadata, lookups, administration.
     General,
 }

@@ -303,12 +303,12 @@ async fn a_moved_broker_is_dialled_at_its_new_address() {
     let mut updates = client.cluster_updates();
     client.refresh_metadata();
     updates.wait_for(|cluster| cluster.node(1).is_some_and(|node| node.port == 2)).await.unwrap();
-    client.connection(1, Purpose::Fetch, within(5)).await.unwrap();
+    client.connection(1, Purpose::Lane(9), within(5)).await.unwrap();
     let to_node: Vec<u16> =
         dialer.dials().into_iter().filter(|dial| dial.0 == Some(1)).map(|dial| dial.2).collect();
-    // For Produce, for the refresh, which no longer goes to a bootstrap server, and for Fetch.
+    // For Produce, for the refresh, which no longer goes to a bootstrap server, and for the lane.
     assert_eq!(to_node, [1, 1, 2]);
-    let error = client.connection(9, Purpose::Fetch, within(5)).await.unwrap_err();
+    let error = client.connection(9, Purpose::Lane(9), within(5)).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retriable()), (ErrorKind::Connect, true));
 }
 
@@ -373,7 +373,7 @@ async fn a_coordinator_is_looked_up_once_and_kept_until_forgotten() {
     assert_eq!(client.coordinator(&key, within(30)).await.unwrap(), 7);
     assert_eq!(asked.load(Ordering::SeqCst), 3);
     assert_eq!(client.cluster().node(7).map(|node| (&*node.host, node.port)), Some(("coordinator", 9093)));
-    client.connection(7, Purpose::Group(0), within(5)).await.unwrap();
+    client.connection(7, Purpose::Lane(0), within(5)).await.unwrap();
     client.forget_coordinator(&key, 6);
     assert_eq!(client.coordinator(&key, within(30)).await.unwrap(), 7);
     client.forget_coordinator(&key, 7);
@@ -625,7 +625,7 @@ async fn when_the_last_client_goes_so_do_its_tasks_and_sockets() {
     let (dialer, _) = coordinating(&[(ErrorCode::COORDINATOR_NOT_AVAILABLE, -1)]);
     let client_a = client(options(), &dialer);
     let client_b = client_a.clone();
-    let lane = client_a.group_lane();
+    let lane = client_a.lane();
     let in_use = client_a.topics_in_use();
     let mut updates = client_a.cluster_updates();
     client_a.refresh_metadata();
@@ -635,7 +635,7 @@ async fn when_the_last_client_goes_so_do_its_tasks_and_sockets() {
     let key = CoordinatorKey::Group("g".into());
     assert!(runtime::until(within(1), client_a.coordinator(&key, within(9))).await.is_none());
     dialer.on_dial(|_, _, _| Dialled::Hang);
-    assert!(runtime::until(within(1), client_a.connection(1, Purpose::Fetch, within(9))).await.is_none());
+    assert!(runtime::until(within(1), client_a.connection(1, Purpose::Lane(9), within(9))).await.is_none());
     // To the bootstrap server, and to node 1 for the lane, for Produce and for the look-up.
     assert_eq!(dialer.open(), 4);
     drop(lane);

@@ -319,9 +319,9 @@ async fn a_thousand_askers_cause_one_connection_and_dropped_askers_disturb_nobod
         assert!(!outcome.unwrap().is_closed());
     }
     assert_eq!(dialer.dials().len(), 1);
-    pool.connection(&address(), Purpose::Fetch, within(5)).await.unwrap();
-    pool.connection(&address(), Purpose::Group(1), within(5)).await.unwrap();
-    pool.connection(&address(), Purpose::Group(2), within(5)).await.unwrap();
+    pool.connection(&address(), Purpose::Lane(9), within(5)).await.unwrap();
+    pool.connection(&address(), Purpose::Lane(1), within(5)).await.unwrap();
+    pool.connection(&address(), Purpose::Lane(2), within(5)).await.unwrap();
     assert_eq!(dialer.dials().len(), 4);
 }
 

@@ -19,7 +19,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_client::{Backoff, Client, GroupLane};
+use ottla_client::{Backoff, Client, Lane};
 use tokio::sync::{Semaphore, watch};
 
 pub(crate) use request::Origins;
@@ -56,7 +56,7 @@ impl From<i64> for OffsetAndMetadata {
 pub(crate) struct Committer {
     client: Client,
     group_id: Arc<str>,
-    lane: Arc<GroupLane>,
+    lane: Arc<Lane>,
     backoff: Backoff,
     request_timeout: Duration,
     /// `None` commits from outside, which only a group without members lets happen.
@@ -76,7 +76,7 @@ struct Member {
 impl Committer {
     /// Commits for a consumer whose partitions were assigned by hand.
     pub(crate) fn standalone(client: Client, config: &GroupConfig) -> Committer {
-        let lane = Arc::new(client.group_lane());
+        let lane = Arc::new(client.lane());
         Committer::new(client, config, lane, None)
     }
 
@@ -91,7 +91,7 @@ impl Committer {
         Committer::new(client, config, lanes.heartbeats(), Some(Member { now, group }))
     }
 
-    fn new(client: Client, config: &GroupConfig, lane: Arc<GroupLane>, member: Option<Member>) -> Committer {
+    fn new(client: Client, config: &GroupConfig, lane: Arc<Lane>, member: Option<Member>) -> Committer {
         Committer {
             client,
             group_id: Arc::clone(&config.group_id),

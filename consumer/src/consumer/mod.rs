@@ -114,7 +114,7 @@ impl Consumer {
             shared: Arc::clone(&shared),
             client: client.clone(),
             options: Arc::clone(&options),
-            lane: Arc::new(client.group_lane()),
+            lane: Arc::new(client.lane()),
         };
         shared.meter.name(&retries.client_id);
         let observer = Observer::start(runtime.handle(), context.clone());

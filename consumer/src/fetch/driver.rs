@@ -16,7 +16,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ottla_client::{Client, Cluster, Error, ErrorKind, GroupLane, NodeId, Topic};
+use ottla_client::{Client, Cluster, Error, ErrorKind, Lane, NodeId, Topic};
 use ottla_protocol::messages::fetch::{FetchRequest, FetchResponse, READ_COMMITTED, READ_UNCOMMITTED};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
@@ -89,7 +89,7 @@ pub(crate) struct Context {
     pub(crate) options: Arc<ConsumerValues>,
     /// The consumer's own connections: brokers answer a connection's requests in order, so on shared ones every fetch
     /// would wait until each other consumer's has been held for `fetch.max.wait.ms`.
-    pub(crate) lane: Arc<GroupLane>,
+    pub(crate) lane: Arc<Lane>,
 }
 
 /// The task; it ends with its owner.

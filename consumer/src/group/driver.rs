@@ -14,9 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ottla_client::{
-    Client, ClusterUpdates, CoordinatorKey, Error, ErrorKind, GroupLane, NodeId, TopicsInUse,
-};
+use ottla_client::{Client, ClusterUpdates, CoordinatorKey, Error, ErrorKind, Lane, NodeId, TopicsInUse};
 use ottla_protocol::messages::metadata::MetadataResponse;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -38,8 +36,8 @@ const DROPPED_LEAVES_WITHIN: Duration = Duration::from_secs(5);
 /// The connections of a member: a held JoinGroup or SyncGroup must not delay its heartbeats.
 #[derive(Debug)]
 pub(crate) struct Lanes {
-    heartbeats: Arc<GroupLane>,
-    rebalances: GroupLane,
+    heartbeats: Arc<Lane>,
+    rebalances: Lane,
 }
 
 /// The number of the watch's requests, which no machine gives.
@@ -50,11 +48,11 @@ const QUICK: usize = 1_000;
 
 impl Lanes {
     pub(super) fn new(client: &Client) -> Lanes {
-        Lanes { heartbeats: Arc::new(client.group_lane()), rebalances: client.group_lane() }
+        Lanes { heartbeats: Arc::new(client.lane()), rebalances: client.lane() }
     }
 
     /// Where heartbeats, leaving and commits go.
-    pub(crate) fn heartbeats(&self) -> Arc<GroupLane> {
+    pub(crate) fn heartbeats(&self) -> Arc<Lane> {
         Arc::clone(&self.heartbeats)
     }
 }
