@@ -8,27 +8,27 @@
     reason = "a driver reads the clock, draws random numbers and starts its task"
 )]
 
-use std::collections::BTreeSet;
+mod led;
+
 use std::future::pending;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ottla_client::{Client, ClusterUpdates, CoordinatorKey, Error, ErrorKind, Lane, NodeId, TopicsInUse};
+use ottla_client::{Client, ClusterUpdates, CoordinatorKey, Error, ErrorKind, Lane, NodeId};
 use ottla_protocol::messages::metadata::MetadataResponse;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant as Clock;
 use tracing::Instrument;
 
-use super::classic::{AssignmentTask, MemberRequest, RequestBody};
+use super::classic::{MemberRequest, RequestBody};
 use super::consumer_protocol::{Ask, AskBody};
 use super::handle::{Leave, Shared};
-use super::leader::{self, Layout};
 use super::member::Member;
 use super::request::{self, Answer, Assigned, Waiting, send};
 use super::topic_watch::TopicWatch;
 use super::{GroupConfig, GroupEvent, Interest, Membership};
+use led::Led;
 
 /// How long a member whose handle is gone, or whose time to leave is over, tries to.
 const DROPPED_LEAVES_WITHIN: Duration = Duration::from_secs(5);
@@ -42,9 +42,6 @@ pub(crate) struct Lanes {
 
 /// The number of the watch's requests, which no machine gives.
 const OF_THE_WATCH: u64 = 0;
-
-/// Members times partitions up to which an assignor needs no thread of its own, whose turn comes when the system likes.
-const QUICK: usize = 1_000;
 
 impl Lanes {
     pub(super) fn new(client: &Client) -> Lanes {
@@ -88,12 +85,7 @@ pub(super) fn spawn(
         watch,
         key: CoordinatorKey::Group(Arc::clone(&config.group_id)),
         updates: client.cluster_updates(),
-        led: Led {
-            topics: BTreeSet::new(),
-            in_use: client.topics_in_use(),
-            layout: Layout::new(),
-            seen: None,
-        },
+        led: Led::new(&client, config.client_rack.is_some()),
         waiting: Waiting::default(),
         leave_by: None,
         client,
@@ -122,16 +114,6 @@ struct Driver {
     updates: ClusterUpdates,
     led: Led,
     leave_by: Option<Instant>,
-}
-
-/// The topics of the group that this member leads.
-struct Led {
-    topics: BTreeSet<String>,
-    in_use: TopicsInUse,
-    /// What the last assignment rests on.
-    layout: Layout,
-    /// The snapshot and generation that were compared last.
-    seen: Option<(u64, i32)>,
 }
 
 impl Driver {
@@ -237,7 +219,10 @@ impl Driver {
             }
         };
         if let Some(task) = assignment {
-            self.assign(task);
+            let id = task.id;
+            let patience = self.config.request_timeout.min(self.config.max_poll_interval / 2);
+            let assigned = self.led.assign(&self.client, task, patience);
+            self.waiting.add(id, async move { Answer::Assignment(assigned.await) });
         }
     }
 
@@ -341,7 +326,7 @@ impl Driver {
             }
             Answer::AllTopics(answer) => self.handle_all_topics(now, answer),
             Answer::Assignment(Ok(Assigned { assignments, layout })) => {
-                self.led.layout = layout;
+                self.led.rest_on(layout);
                 self.member.handle_assignment(id, Ok(assignments));
             }
             Answer::Assignment(Err(error)) => self.member.handle_assignment(id, Err(error)),
@@ -365,54 +350,11 @@ impl Driver {
         }
     }
 
-    /// Runs the assignor once metadata has told of all topics of all members, or time presses. Assignors are the user's
-    /// and can be slow, so they get a thread.
-    fn assign(&mut self, task: AssignmentTask) {
-        self.led.follow(&task.topics);
-        let AssignmentTask { id, assignor, members, topics } = task;
-        let (client, mut updates) = (self.client.clone(), self.client.cluster_updates());
-        let patience = self.config.request_timeout.min(self.config.max_poll_interval / 2);
-        let (size, racks) = (members.len(), self.config.client_rack.is_some());
-        self.waiting.add(id, async move {
-            let answered = updates.wait_for(|cluster| leader::all_answered(cluster, &topics));
-            // Topics without an answer by then are left out, and cause another rebalance when they turn up.
-            drop(tokio::time::timeout(patience, answered).await);
-            let cluster = client.cluster();
-            let layout = leader::layout(&cluster, &topics, racks, &Layout::new());
-            let known = leader::group_topics(&cluster, &topics);
-            let partitions: usize = layout.values().map(Vec::len).sum();
-            let run = move || {
-                let assignments = assignor.assign(&known, &members);
-                leader::check_cooperative(&*assignor, &members, &assignments).map(|()| assignments)
-            };
-            let assigned = if size.saturating_mul(partitions) <= QUICK {
-                catch_unwind(AssertUnwindSafe(run)).ok()
-            } else {
-                tokio::task::spawn_blocking(run).await.ok()
-            };
-            let panicked =
-                || Err(Error::new(ErrorKind::InvalidState, "the assignor of the group's leader panicked"));
-            let assigned = assigned.unwrap_or_else(panicked);
-            Answer::Assignment(assigned.map(|assignments| Assigned { assignments, layout }))
-        });
-    }
-
-    /// The leader has the group rebalance when one of its topics has got, or lost, partitions, or, if it has a rack, when
-    /// replicas have moved to other racks. (KIP-881)
+    /// Has the group rebalance if this member leads it and its topics are no longer what the assignment rests on.
     fn check_partitions(&mut self) {
         let Some(topics) = self.member.stable_topics() else { return };
-        let cluster = self.client.cluster();
-        let seen = Some((cluster.generation(), self.member.membership().generation_id));
-        if self.led.seen == seen {
-            return;
-        }
-        self.led.seen = seen;
-        let topics = topics.to_vec();
-        self.led.follow(&topics);
-        let racks = self.config.client_rack.is_some();
-        let layout = leader::layout(&cluster, &topics, racks, &self.led.layout);
-        let last = std::mem::replace(&mut self.led.layout, layout);
-        if let Some(reason) = leader::reason_to_rebalance(&last, &self.led.layout) {
+        let (cluster, generation) = (self.client.cluster(), self.member.membership().generation_id);
+        if let Some(reason) = self.led.reason_to_rebalance(&cluster, generation, topics) {
             self.member.request_rejoin(&reason);
         }
     }
@@ -446,16 +388,6 @@ impl Driver {
             self.config.group_id
         );
         Error::new(ErrorKind::Timeout, message)
-    }
-}
-
-impl Led {
-    /// Keeps the metadata of exactly these topics fresh.
-    fn follow(&mut self, topics: &[String]) {
-        let topics: BTreeSet<String> = topics.iter().cloned().collect();
-        topics.difference(&self.topics).for_each(|topic| self.in_use.add(topic));
-        self.topics.difference(&topics).for_each(|topic| self.in_use.remove(topic));
-        self.topics = topics;
     }
 }
 
