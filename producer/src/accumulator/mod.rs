@@ -35,7 +35,7 @@ use topics::{Lasting, TopicBuffers, Topics};
 use crate::acknowledge::Attach;
 use crate::completion::Delivery;
 use crate::memory::{Charge, Memory};
-use crate::partitioner::{Choice, Load, Partitioner, PartitionerClass, Partitions, Route, route};
+use crate::partitioner::{Choice, Load, Partitioner, PartitionerClass, Partitions, Route, Sticky, route};
 use crate::record::Record;
 
 /// However well records can be compressed, `buffer.memory` has room for so many batches before.
@@ -292,9 +292,9 @@ impl Accumulator {
         }
         let now = Partitions::new(Arc::clone(name), leaders);
         let mut topics = self.topics_to_change();
-        let (mut partitions, lasting) = match topics.get(name) {
-            Some(topic) => (topic.partitions.clone(), Arc::clone(&topic.lasting)),
-            None => (Vec::new(), Lasting::new(Arc::clone(name))),
+        let (mut partitions, sticky, lasting) = match topics.get(name) {
+            Some(topic) => (topic.partitions.clone(), topic.sticky.adapted(&now), Arc::clone(&topic.lasting)),
+            None => (Vec::new(), Sticky::new(), Lasting::new(Arc::clone(name))),
         };
         let mut indices = self.indices();
         for partition in partitions.len()..now.count() {
@@ -304,8 +304,7 @@ impl Accumulator {
             indices.unmet.push(Arc::clone(&buffer));
             partitions.push(buffer);
         }
-        lasting.sticky.adapt(&now);
-        topics.put(TopicBuffers { partitions, now: Arc::new(now), lasting });
+        topics.put(TopicBuffers { partitions, now: Arc::new(now), sticky, lasting });
     }
 
     /// Sets the weights by which a topic's partitions are drawn for records without a key.

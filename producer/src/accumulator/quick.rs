@@ -51,7 +51,7 @@ impl Accumulator {
         topic: &'t TopicBuffers,
         random: impl Fn() -> u64,
     ) -> Option<(u32, Locked<'t>)> {
-        let at = topic.sticky.current_of(recent::lane(), topic.now.count())?;
+        let at = topic.sticky.current_of(recent::lane())?;
         let buffer = topic.partitions.get(at as usize)?;
         match buffer.try_lock() {
             Some(partition) => Some((at, partition)),

@@ -337,6 +337,27 @@ fn a_thread_goes_on_with_another_partition_while_one_is_held_and_comes_back_afte
 }
 
 #[test]
+fn a_thread_that_is_late_with_older_metadata_brings_nobody_to_a_partition_that_has_no_leader_or_is_gone() {
+    let accumulator = accumulator(200, 1 << 20, 3);
+    let sticky =
+        |random| append(&accumulator, &Record::new("t").value(&[0; 10]), random).expect("room").partition();
+    assert_eq!(sticky(0), 0);
+    let late = Arc::clone(accumulator.topics().get("t").expect("known"));
+    accumulator.update_topic(&"t".into(), vec![Some(1), None, Some(1)]);
+    accumulator.end_turn(&late, 0, 0);
+    assert_eq!(sticky(0), 0, "1 has lost its leader");
+    let late = Arc::clone(accumulator.topics().get("t").expect("known"));
+    accumulator.update_topic(&"t".into(), vec![Some(1), Some(1)]);
+    accumulator.end_turn(&late, 0, 0);
+    let full = &[0; 190];
+    for random in 0..4 {
+        let partition =
+            append(&accumulator, &Record::new("t").value(full), random).expect("room").partition();
+        assert!(partition < 2, "{partition} is gone");
+    }
+}
+
+#[test]
 fn a_record_for_a_partition_of_its_own_waits_for_it() {
     let accumulator = accumulator(1_000, 1 << 20, 1);
     let record = Record::new("t").value("v");
@@ -369,6 +390,54 @@ fn a_thread_forgets_what_it_knew_of_a_topic_as_soon_as_that_changes() {
     drop(append(&accumulator, &Record::new("t").partition(1), 0).expect("room"));
     assert!(quickly(1).is_some());
     assert!(old.iter().all(|buffer| buffer.is_empty()), "nothing gets into buffers that nobody empties");
+}
+
+#[test]
+fn what_many_threads_append_comes_out_once_while_the_topic_changes_and_is_forgotten() {
+    const EACH: usize = 20_000;
+    let accumulator = accumulator(2_000, 1 << 20, 3);
+    let sender = |thread: usize| {
+        let mut random = fastrand::Rng::with_seed(thread as u64);
+        let mut taken = 0;
+        while taken < EACH {
+            let record = Record::new("t").value(&[0; 50]);
+            let record = if random.bool() { record } else { record.partition(0) };
+            match append(&accumulator, &record, random.u64(..)) {
+                Ok(_) => taken += 1,
+                Err(Reason::NoRoom { .. } | Reason::UnknownTopic) => std::thread::yield_now(),
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    };
+    let (mut drained, mut forgotten, mut is_left_behind) = (0, 0, false);
+    let mut drain = |buffers: &[Arc<PartitionBuffer>]| {
+        for buffer in buffers {
+            while let (Some(batch), _) = buffer.take(true) {
+                drained += batch.count as usize;
+                batch.drop_empty();
+            }
+        }
+    };
+    let mut buffers = Vec::new();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|thread| scope.spawn(move || sender(thread))).collect();
+        for round in 0.. {
+            let is_over = threads.iter().all(std::thread::ScopedJoinHandle::is_finished);
+            buffers.extend(accumulator.take_unmet());
+            drain(&buffers);
+            if is_over {
+                break;
+            }
+            if accumulator.evict("t") {
+                forgotten += 1;
+                is_left_behind |= buffers.iter().any(|buffer| !buffer.is_empty());
+                buffers.retain(|buffer| Arc::strong_count(buffer) > 1);
+            }
+            accumulator.update_topic(&"t".into(), vec![Some(1); 1 + round % 3]);
+        }
+    });
+    assert!(!is_left_behind, "a topic was forgotten while records waited in its buffers");
+    assert_eq!((drained, accumulator.memory.charged()), (4 * EACH, 0), "forgotten {forgotten} times");
 }
 
 #[test]

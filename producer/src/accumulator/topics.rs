@@ -39,6 +39,7 @@ pub(super) struct TopicBuffers {
     /// By partition. At least as many as there are now: a topic that was made anew may have fewer than its forerunner.
     pub(super) partitions: Vec<Arc<PartitionBuffer>>,
     pub(super) now: Arc<Partitions>,
+    pub(super) sticky: Sticky,
     pub(super) lasting: Arc<Lasting>,
 }
 
@@ -46,7 +47,6 @@ pub(super) struct TopicBuffers {
 #[derive(Debug)]
 pub(super) struct Lasting {
     pub(super) name: Arc<str>,
-    pub(super) sticky: Sticky,
     pub(super) ratio: Arc<Ratio>,
     /// Records that took turns.
     turn: AtomicU64,
@@ -54,8 +54,7 @@ pub(super) struct Lasting {
 
 impl Lasting {
     pub(super) fn new(name: Arc<str>) -> Arc<Self> {
-        let (sticky, ratio) = (Sticky::new(), Arc::new(Ratio::new()));
-        Arc::new(Lasting { name, sticky, ratio, turn: AtomicU64::new(0) })
+        Arc::new(Lasting { name, ratio: Arc::new(Ratio::new()), turn: AtomicU64::new(0) })
     }
 }
 

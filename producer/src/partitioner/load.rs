@@ -15,7 +15,8 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// The load of partitions with so many batches waiting, of a topic that has `count` partitions altogether.
+    /// The load of partitions, in ascending order, with so many batches waiting, of a topic that has `count` partitions
+    /// altogether.
     ///
     /// None where one partition is as good as another: then partitions are drawn without weights. Those that are left out
     /// make a difference only as `excluded` says.
@@ -33,6 +34,11 @@ impl Load {
             sums: sums.collect(),
             partitions: queues.iter().map(|(partition, _)| *partition).collect(),
         })
+    }
+
+    /// Whether a partition is ever drawn.
+    pub(crate) fn draws(&self, partition: u32) -> bool {
+        self.partitions.binary_search(&partition).is_ok()
     }
 
     /// Draws a partition.

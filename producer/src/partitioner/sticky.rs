@@ -2,6 +2,9 @@
 //!
 //! All threads begin with the same one, so that its batches fill. Threads that are in each other's way there take lanes
 //! apart, each with a current partition of its own; a turn ends as it does in the first lane.
+//!
+//! It belongs to one state of the topic's metadata and goes with it: a thread that is late with an older state moves lanes
+//! that nobody looks at any more, and so brings nobody to a partition that has lost its leader or is gone.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -36,19 +39,16 @@ impl Sticky {
         &self.lanes[lane % LANES]
     }
 
-    /// The current partition; the first time, and when it lies beyond `partitions`, one of those with a leader by chance.
+    /// The current partition; the first time one of those with a leader by chance.
     #[inline]
     pub(crate) fn current(&self, lane: usize, partitions: &Partitions, random: impl FnOnce() -> u64) -> u32 {
-        match self.lane(lane).load(Ordering::Relaxed) {
-            current if (current as usize) < partitions.count() => current,
-            gone => self.move_on(lane, gone, partitions, random()),
-        }
+        self.current_of(lane).unwrap_or_else(|| self.move_on(lane, UNSET, partitions, random()))
     }
 
-    /// The current partition, if it is one of so many.
+    /// The current partition, if there is one yet.
     #[inline]
-    pub(crate) fn current_of(&self, lane: usize, partitions: usize) -> Option<u32> {
-        Some(self.lane(lane).load(Ordering::Relaxed)).filter(|&current| (current as usize) < partitions)
+    pub(crate) fn current_of(&self, lane: usize) -> Option<u32> {
+        Some(self.lane(lane).load(Ordering::Relaxed)).filter(|&current| current != UNSET)
     }
 
     /// The current partition of a lane that is to be apart from `other`, as far as there is a choice.
@@ -76,27 +76,39 @@ impl Sticky {
         let next = drawn.unwrap_or_else(|| another(from, partitions.count() as u32, led, random));
         match self.lane(lane).compare_exchange(from, next, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => next,
-            // Somebody who saw that its leader is gone unset it.
+            // It was left out meanwhile.
             Err(UNSET) => self.move_on(lane, UNSET, partitions, random),
             Err(current) => current,
         }
     }
 
-    /// The topic's partitions have changed: the load counts no more, and current ones without a leader are given up if
-    /// another has one.
-    pub(crate) fn adapt(&self, partitions: &Partitions) {
-        self.set_load(None);
-        for lane in &self.lanes {
-            let current = lane.load(Ordering::Relaxed);
-            if !partitions.led().is_empty() && partitions.led().binary_search(&current).is_err() {
-                lane.store(UNSET, Ordering::Relaxed);
-            }
-        }
+    /// The same for other partitions: the load counts no more, and current ones that are gone are given up, as are those
+    /// without a leader if another has one.
+    pub(crate) fn adapted(&self, partitions: &Partitions) -> Sticky {
+        let stays = |current: &u32| match partitions.led() {
+            [] => (*current as usize) < partitions.count(),
+            led => led.binary_search(current).is_ok(),
+        };
+        let lanes = self.lanes.each_ref().map(|lane| {
+            let current = Some(lane.load(Ordering::Relaxed)).filter(stays);
+            AtomicU32::new(current.unwrap_or(UNSET))
+        });
+        Sticky { lanes, load: RwLock::default() }
     }
 
-    /// Sets the weights by which partitions are drawn.
+    /// Sets the weights by which partitions are drawn. Lanes give up those that are left out: in one that nobody took for a
+    /// while, its turn would still be to come.
     pub(crate) fn set_load(&self, load: Option<Load>) {
-        *self.load.write().unwrap_or_else(PoisonError::into_inner) = load.map(Arc::new);
+        let load = load.map(Arc::new);
+        self.load.write().unwrap_or_else(PoisonError::into_inner).clone_from(&load);
+        let Some(load) = load else { return };
+        for lane in &self.lanes {
+            let current = lane.load(Ordering::Relaxed);
+            if current != UNSET && !load.draws(current) {
+                // Whoever moved it meanwhile ended its turn.
+                let _ = lane.compare_exchange(current, UNSET, Ordering::Relaxed, Ordering::Relaxed);
+            }
+        }
     }
 }
 
@@ -148,7 +160,9 @@ mod tests {
         assert_eq!(sticky.move_on(0, 1, &four, 1), 2);
         assert_eq!(sticky.move_on(0, 1, &four, 2), 2, "the second finds it moved");
         assert_eq!(sticky.current(0, &four, || 0), 2);
-        assert_eq!(sticky.current(0, &led(&[true; 2]), || 0), 0, "the topic shrank");
+        for fewer in [led(&[true; 2]), led(&[false; 2])] {
+            assert_eq!(sticky.adapted(&fewer).current(0, &fewer, || 0), 0, "the topic shrank");
+        }
     }
 
     #[test]
@@ -156,11 +170,20 @@ mod tests {
         let sticky = Sticky::new();
         assert_eq!(sticky.current(0, &led(&[true; 3]), || 1), 1);
         let none = led(&[false; 3]);
-        sticky.adapt(&none);
+        let sticky = sticky.adapted(&none);
         assert_eq!(sticky.current(0, &none, || 0), 1, "one is as bad as another");
         let others = led(&[true, false, true]);
-        sticky.adapt(&others);
+        let sticky = sticky.adapted(&others);
         assert_eq!(sticky.current(0, &others, || 1), 2);
+    }
+
+    #[test]
+    fn a_partition_that_a_load_leaves_out_is_left_at_once_in_every_lane() {
+        let (sticky, three) = (Sticky::new(), led(&[true; 3]));
+        assert_eq!([0, 1, 2].map(|lane| sticky.current(lane, &three, || lane as u64)), [0, 1, 2]);
+        sticky.set_load(Load::of(&[(0, 0), (2, 0)], 3, true));
+        assert_eq!([0, 1, 2].map(|lane| sticky.current(lane, &three, || 0)), [0, 0, 2]);
+        assert_eq!(sticky.move_on(1, 1, &three, 1), 0, "its turn was over already");
     }
 
     #[test]
@@ -171,7 +194,7 @@ mod tests {
         assert_eq!(sticky.move_on(0, 1, &three, 5), 1, "still the shortest queue");
         let without = led(&[true, false, true]);
         assert_eq!(sticky.move_on(0, 1, &without, 5), 2, "of a table older than the metadata");
-        sticky.adapt(&three);
+        let sticky = sticky.adapted(&three);
         assert_eq!(sticky.move_on(0, 2, &three, 0), 0);
     }
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use ottla_protocol::compression::{Compression, CompressionError, Compressor, MAX_ZSTD_WINDOW};
 use ottla_protocol::records::{
     AppendError, BATCH_HEADER_LEN, BatchBuilder, BatchCursor, Batches, ControlRecord, ControlValue,
-    DecodeOptions, Header, ProducerState, Record, RecordBatch, RecordError, RecordErrorKind, RecordRef,
-    SealOptions,
+    DecodeOptions, Header, LocatedRecord, ProducerState, Record, RecordBatch, RecordError, RecordErrorKind,
+    RecordRef, SealOptions,
 };
 
 use crate::memory;
@@ -20,8 +20,8 @@ const BESIDE: usize = 16 << 20;
 
 /// Takes the input for one of three things, by its first byte's last two bits:
 ///
-/// - 0 and 1: batches as they are. The records are read borrowed, owned and from an offset on, with CRCs and without; all ways
-///   agree, offsets ascend within the batch, an error stays, and memory stays within the limit;
+/// - 0 and 1: batches as they are. The records are read borrowed, owned, from an offset on and many at a time, with CRCs and
+///   without; all ways agree, offsets ascend within the batch, an error stays, and memory stays within the limit;
 /// - 2: plain bytes for the records of a batch, which is sent with each codec: all of them give the same records;
 /// - 3: records, which are built into a batch, sealed with one of the codecs, and come back.
 pub fn record_batch(data: &[u8]) {
@@ -73,7 +73,11 @@ fn check_batch(batch: &RecordBatch, skip: i64) {
         Err(error) => assert_eq!(batch.cursor(&checked).err(), Some(error)),
     }
     in_order(batch, &read);
-    from_offset(batch, &unchecked, &read, header.base_offset.saturating_add(skip));
+    let offset = header.base_offset.saturating_add(skip);
+    from_offset(batch, &unchecked, &read, offset);
+    for most in [2, 5, 40] {
+        many_at_a_time(batch, &unchecked, &read, offset, most);
+    }
     for record in &read.records {
         check_control(&record.as_ref());
         check_control_value(record);
@@ -151,6 +155,33 @@ fn from_offset(batch: &RecordBatch, options: &DecodeOptions, read: &Read, offset
     };
     assert_eq!(error, read.error, "from {offset}");
     assert_eq!(records.next(), None, "from {offset}");
+}
+
+/// So does finding up to `most` records at once, also when some of them are given back and found again.
+fn many_at_a_time(batch: &RecordBatch, options: &DecodeOptions, read: &Read, offset: i64, most: usize) {
+    let Ok(mut cursor) = batch.cursor(options) else { return };
+    cursor.skip_to(offset);
+    let mut records = read.records.iter().filter(|record| record.offset() >= offset);
+    let mut found = vec![LocatedRecord::default(); most];
+    let error = loop {
+        match cursor.next_located() {
+            Ok(Some(first)) => found[0] = first,
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+        let left = cursor.remaining();
+        let count = 1 + cursor.locate(&mut found[1..]);
+        assert_eq!(cursor.remaining() + count, left + 1);
+        let kept = count - count / 3;
+        if kept < count {
+            cursor.back_to(&found[kept - 1], count - kept);
+        }
+        for at in &found[..kept] {
+            assert_eq!(Some(at.in_block(cursor.block())), records.next().map(Record::as_ref));
+        }
+    };
+    assert_eq!(error, read.error, "{most} at a time from {offset}");
+    assert_eq!(records.next(), None, "{most} at a time from {offset}");
 }
 
 fn check_control(record: &RecordRef<'_>) {

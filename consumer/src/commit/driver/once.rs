@@ -15,8 +15,8 @@ use super::Tries;
 type Fetched = HashMap<TopicPartition, Result<Option<OffsetAndMetadata>, Error>>;
 
 impl Committer {
-    /// The committed offset of each partition, `None` where there is none, or why it or why it is not known. Asked once, but again where the
-    /// coordinator takes the member for one of another epoch.
+    /// The committed offset of each partition, `None` where there is none, or why it is not known. Asked once, but again
+    /// where the coordinator takes the member for one of another epoch.
     ///
     /// # Errors
     /// What concerns all partitions: `Authorization`, `Broker`, the stage at which connecting failed, or `Timeout`.
