@@ -344,9 +344,11 @@ impl Driver {
             Answer::AllTopics(answer) => self.handle_all_topics(now, answer),
             Answer::Assignment(Ok(Assigned { assignments, layout })) => {
                 self.led.layout = layout;
-                self.member.handle_assignment(id, Ok(assignments));
+                self.member.handle_assignment(id, Ok(assignments), &self.led.layout);
             }
-            Answer::Assignment(Err(error)) => self.member.handle_assignment(id, Err(error)),
+            Answer::Assignment(Err(error)) => {
+                self.member.handle_assignment(id, Err(error), &self.led.layout);
+            }
         }
     }
 
@@ -412,6 +414,10 @@ impl Driver {
         let topics = topics.to_vec();
         self.led.follow(&topics);
         let racks = self.config.client_rack.is_some();
+        if let Some(noted) = self.member.take_noted() {
+            let now = leader::layout(&cluster, &topics, racks, &self.led.layout);
+            self.led.layout = leader::noted_layout(&noted, &self.led.layout, &now);
+        }
         let layout = leader::layout(&cluster, &topics, racks, &self.led.layout);
         let last = std::mem::replace(&mut self.led.layout, layout);
         if let Some(reason) = leader::reason_to_rebalance(&last, &self.led.layout) {
