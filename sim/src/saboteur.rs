@@ -47,12 +47,6 @@ pub(crate) async fn sabotage(world: World, acts: Vec<Act>, calm: watch::Sender<b
 /// Does harm; says which broker comes back after how long.
 fn harm(world: &World, harm: Harm) -> Option<(i32, Duration)> {
     let mock = world.mock();
-    let harm = match harm {
-        // Over an orderly stop, a broker forgets all but a producer's last batch. The last one in sync leads again when it is
-        // back: what was written and not answered is written again then, and no client can tell.
-        Harm::Stop(broker, away) if !is_whole_without(world, broker) => Harm::Kill(broker, away),
-        harm => harm,
-    };
     // Harm to what is down already, or that is no replica, is none.
     let (done, repair) = match harm {
         Harm::Requests { key, skip, times, fault } => {
@@ -128,14 +122,6 @@ fn harm(world: &World, harm: Harm) -> Option<(i32, Duration)> {
         }
     };
     done.is_ok().then_some(repair).flatten()
-}
-
-/// Whether all other brokers serve, so that somebody else has what this one has.
-fn is_whole_without(world: &World, broker: i32) -> bool {
-    let mock = world.mock();
-    let cluster = mock.cluster();
-    let mut all = (1..).map_while(|id| Some((id, cluster.broker_state(id)?)));
-    all.all(|(id, state)| id == broker || state == BrokerState::Running)
 }
 
 /// Notes that what some leaders have alone may be lost.

@@ -24,6 +24,7 @@ use tracing::Instrument;
 use super::classic::{MemberRequest, RequestBody};
 use super::consumer_protocol::{Ask, AskBody};
 use super::handle::{Leave, Shared};
+use super::leader::Layout;
 use super::member::Member;
 use super::request::{self, Answer, Assigned, Waiting, send};
 use super::topic_watch::TopicWatch;
@@ -326,10 +327,11 @@ impl Driver {
             }
             Answer::AllTopics(answer) => self.handle_all_topics(now, answer),
             Answer::Assignment(Ok(Assigned { assignments, layout })) => {
-                self.led.rest_on(layout);
-                self.member.handle_assignment(id, Ok(assignments));
+                self.member.handle_assignment(id, Ok(assignments), self.led.rest_on(layout));
             }
-            Answer::Assignment(Err(error)) => self.member.handle_assignment(id, Err(error)),
+            Answer::Assignment(Err(error)) => {
+                self.member.handle_assignment(id, Err(error), &Layout::new());
+            }
         }
     }
 
@@ -353,8 +355,10 @@ impl Driver {
     /// Has the group rebalance if this member leads it and its topics are no longer what the assignment rests on.
     fn check_partitions(&mut self) {
         let Some(topics) = self.member.stable_topics() else { return };
+        let topics = topics.to_vec();
         let (cluster, generation) = (self.client.cluster(), self.member.membership().generation_id);
-        if let Some(reason) = self.led.reason_to_rebalance(&cluster, generation, topics) {
+        let noted = self.member.take_noted();
+        if let Some(reason) = self.led.reason_to_rebalance(&cluster, generation, &topics, noted) {
             self.member.request_rejoin(&reason);
         }
     }

@@ -8,11 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ottla_client::{Cluster, Error, ErrorKind, Partition, Topic, TopicPartition};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::consumer_protocol::{
-    self, ConsumerProtocolAssignment, ConsumerProtocolSubscription, NEWEST_VERSION, decode_subscription,
-    encode_assignment,
+    self, ConsumerProtocolAssignment, ConsumerProtocolSubscription, NEWEST_VERSION, decode_assignment,
+    decode_subscription, encode_assignment,
 };
 use ottla_protocol::messages::join_group::JoinGroupResponseMember;
 use ottla_protocol::messages::sync_group::SyncGroupRequestAssignment;
@@ -25,6 +26,12 @@ use crate::assignor::{
 /// What an assignment rests on: of each of the group's topics its partitions, none for one that did not exist; of each
 /// partition the racks of its replicas, if the leader looks at them.
 pub(super) type Layout = BTreeMap<String, Vec<BTreeSet<String>>>;
+
+/// How many partitions of each topic there were.
+pub(super) type Noted = BTreeMap<String, i32>;
+
+/// How a note begins; what assignors of other clients write for themselves begins otherwise.
+const NOTE: &[u8] = b"ottla: rests on ";
 
 /// Everybody in the generation, as their subscriptions describe them.
 pub(super) fn members(joined: &[JoinGroupResponseMember]) -> Vec<GroupMember> {
@@ -91,11 +98,12 @@ pub(super) fn layout(cluster: &Cluster, topics: &[String], with_racks: bool, las
     topics.iter().map(|name| (name.clone(), partitions(name))).collect()
 }
 
-/// Why the group needs another assignment than the one for the `last` layout; none if that was of other topics: a static
-/// leader that came back without assigning starts from what it sees.
+/// Why the group needs another assignment than the one for the `last` layout; none if nobody knows that one: a static leader
+/// that came back to somebody else's assignment starts from what it sees. Who leads no more, or not yet, has an empty one.
 pub(super) fn reason_to_rebalance(last: &Layout, now: &Layout) -> Option<String> {
     if !last.keys().eq(now.keys()) {
-        return None;
+        let is_leading_on = !last.is_empty() && !now.is_empty();
+        return is_leading_on.then(|| "the topics of the group changed".to_owned());
     }
     let changed = last.iter().zip(now.values()).find(|((_, last), now)| last != now);
     changed.map(|((name, last), now)| match last.len() == now.len() {
@@ -149,12 +157,17 @@ pub(super) fn check_cooperative(
     Ok(())
 }
 
-/// Everybody's share, as SyncGroup takes it.
-pub(super) fn encode(assignments: &Assignments) -> Result<Vec<SyncGroupRequestAssignment>, EncodeError> {
+/// Everybody's share, as SyncGroup takes it; that of the member of this id with a `note` for itself.
+pub(super) fn encode(
+    assignments: &Assignments,
+    note: Option<(&str, &Bytes)>,
+) -> Result<Vec<SyncGroupRequestAssignment>, EncodeError> {
     let share = |(member_id, partitions): (&String, &Vec<TopicPartition>)| {
         let partitions = partitions.iter().map(|partition| (&*partition.topic, partition.partition));
+        let note = note.filter(|(of, _)| of == member_id);
         let assignment = ConsumerProtocolAssignment {
             assigned_partitions: consumer_protocol::TopicPartition::group(partitions),
+            user_data: note.map(|(_, note)| note.clone()),
             ..ConsumerProtocolAssignment::default()
         };
         let assignment = encode_assignment(&assignment, NEWEST_VERSION)?;
@@ -162,6 +175,47 @@ pub(super) fn encode(assignments: &Assignments) -> Result<Vec<SyncGroupRequestAs
         Ok(SyncGroupRequestAssignment { member_id, assignment, ..SyncGroupRequestAssignment::default() })
     };
     assignments.iter().map(share).collect()
+}
+
+/// What a static leader writes to itself: on how many partitions of each topic the assignment rests. Its share is what the
+/// coordinator gives back to whoever comes back under its name, and nobody else reads what is in it.
+///
+/// # Errors
+/// A name that is too long for the format.
+pub(super) fn note(layout: &Layout) -> Result<Bytes, EncodeError> {
+    let count = |partitions: &Vec<_>| i32::try_from(partitions.len()).unwrap_or(i32::MAX);
+    let counts = layout.iter().map(|(name, partitions)| (name.as_str(), count(partitions)));
+    let counts = ConsumerProtocolAssignment {
+        assigned_partitions: consumer_protocol::TopicPartition::group(counts),
+        ..ConsumerProtocolAssignment::default()
+    };
+    let mut note = NOTE.to_vec();
+    note.extend_from_slice(&encode_assignment(&counts, NEWEST_VERSION)?);
+    Ok(note.into())
+}
+
+/// The numbers of partitions that a leader has written down; none if this is something else.
+pub(super) fn noted(user_data: Option<&Bytes>) -> Option<Noted> {
+    let user_data = user_data.filter(|data| data.starts_with(NOTE))?;
+    let (counts, _) = decode_assignment(&user_data.slice(NOTE.len()..)).ok()?;
+    let count = |topic: consumer_protocol::TopicPartition| match topic.partitions[..] {
+        [count] => Some((topic.topic, count)),
+        _ => None,
+    };
+    counts.assigned_partitions.into_iter().map(count).collect()
+}
+
+/// The layout that was noted. Racks are not; partitions are where they were `last`, or where they are `now`.
+pub(super) fn noted_layout(noted: &Noted, last: &Layout, now: &Layout) -> Layout {
+    let partitions = |(name, count): (&String, &i32)| {
+        let known = |layout: &Layout, at: usize| layout.get(name)?.get(at).cloned();
+        // A count is believed only so far: of partitions that neither layout has, one is enough to tell the difference.
+        let most = last.get(name).map_or(0, Vec::len).max(now.get(name).map_or(0, Vec::len)) + 1;
+        let count = usize::try_from(*count).unwrap_or(0).min(most);
+        let racks = (0..count).map(|at| known(last, at).or_else(|| known(now, at)).unwrap_or_default());
+        (name.clone(), racks.collect())
+    };
+    noted.iter().map(partitions).collect()
 }
 
 fn racks(cluster: &Cluster, topic: &Topic) -> Vec<Vec<String>> {
@@ -259,5 +313,32 @@ mod tests {
         let grown = reason(&last, &layout(&["x", "y", "z"]));
         assert_eq!(grown.as_deref(), Some("the number of partitions of topic t changed"));
         assert_eq!(reason(&Layout::new(), &last), None, "the leader is new");
+        let mut others = last.clone();
+        others.insert("u".to_owned(), Vec::new());
+        assert_eq!(reason(&last, &others).as_deref(), Some("the topics of the group changed"));
+        assert_eq!(reason(&last, &Layout::new()), None, "another member leads by now");
+    }
+
+    #[test]
+    fn a_note_tells_the_numbers_of_partitions_and_nothing_else_passes_for_one() {
+        let racks = |racks: &[&str]| -> Vec<BTreeSet<String>> {
+            racks.iter().map(|rack| BTreeSet::from([(*rack).to_owned()])).collect()
+        };
+        let layout = Layout::from([("t".to_owned(), racks(&["x", "y"])), ("u".to_owned(), Vec::new())]);
+        let written = note(&layout).unwrap();
+        let read = noted(Some(&written)).unwrap();
+        assert_eq!(read, Noted::from([("t".to_owned(), 2), ("u".to_owned(), 0)]));
+        assert_eq!(noted_layout(&read, &layout, &Layout::new()), layout);
+        assert_eq!(noted_layout(&read, &Layout::new(), &layout), layout);
+        let grown = Layout::from([("t".to_owned(), racks(&["x", "y", "z"])), ("u".to_owned(), Vec::new())]);
+        assert_eq!(noted_layout(&read, &Layout::new(), &grown), layout);
+        let boasts = Noted::from([("t".to_owned(), i32::MAX)]);
+        assert_eq!(noted_layout(&boasts, &Layout::new(), &grown)["t"].len(), 4);
+
+        assert_eq!(noted(None), None);
+        for length in 0..written.len() {
+            assert_eq!(noted(Some(&written.slice(..length))), None, "{length} bytes");
+        }
+        assert_eq!(noted(Some(&Bytes::from_static(b"somebody's assignor"))), None);
     }
 }

@@ -12,6 +12,7 @@ use ottla_protocol::messages::sync_group::SyncGroupResponse;
 
 use super::classic::ClassicMember;
 use super::consumer_protocol::ConsumerMember;
+use super::leader::{Layout, Noted};
 use super::{GroupConfig, GroupEvent, Interest, Membership};
 use crate::assignor::Assignments;
 use crate::options::GroupProtocol;
@@ -144,9 +145,21 @@ impl Member {
         }
     }
 
-    pub(super) fn handle_assignment(&mut self, id: u64, outcome: Result<Assignments, Error>) {
+    pub(super) fn handle_assignment(
+        &mut self,
+        id: u64,
+        outcome: Result<Assignments, Error>,
+        rests_on: &Layout,
+    ) {
         if let Member::Classic(member) = self {
-            member.handle_assignment(id, outcome);
+            member.handle_assignment(id, outcome, rests_on);
+        }
+    }
+
+    pub(super) fn take_noted(&mut self) -> Option<Noted> {
+        match self {
+            Member::Classic(member) => member.take_noted(),
+            Member::Consumer(_) => None,
         }
     }
 }

@@ -182,6 +182,25 @@ impl<'a> Index<'a> {
         self.careless.contains(&producer)
     }
 
+    /// Whether a record may be in its log again: it was not acknowledged, and then a broker led that had been stopped in good
+    /// order. That one knows of each producer its last batch only, calls whatever comes again before that out of order, and a
+    /// producer cannot tell.
+    pub(super) fn is_rewritten(&self, record: RecordId) -> bool {
+        let places = self.logged.get(&record).map_or(&[][..], Vec::as_slice);
+        let Some(((place, last), earlier)) = places.split_last().filter(|(_, earlier)| !earlier.is_empty())
+        else {
+            return false;
+        };
+        let forgotten_to = self.log(place).map_or(0, |log| log.forgotten_to);
+        let is_forgotten = earlier.iter().all(|(at, copy)| at == place && copy.offset < forgotten_to);
+        let outcomes = self.records.get(&record).map_or(&[][..], |course| &course.outcomes);
+        is_forgotten
+            && outcomes.iter().all(|at| match self.history.entries[*at].event {
+                Event::Acknowledged { offset, .. } => offset.is_none_or(|offset| offset == last.offset),
+                _ => true,
+            })
+    }
+
     /// Whether what was sent at an entry may be lost although its leader had it.
     pub(super) fn may_be_lost(&self, producer: u32, place: &Place, sent: usize) -> bool {
         self.is_careless(producer) && self.endangered.get(place).is_some_and(|at| *at > sent)

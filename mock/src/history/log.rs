@@ -15,6 +15,8 @@ pub struct FinalLog {
     pub start_offset: i64,
     /// The offset that the next record would get.
     pub end_offset: i64,
+    /// Up to where some leader knew of each producer its last batch only; see [`PartitionLog::forgotten_to`].
+    pub forgotten_to: i64,
     /// The records in the order of their offsets, without control records.
     pub records: Vec<Logged>,
 }
@@ -53,7 +55,7 @@ impl FinalLog {
     pub fn new(records: impl IntoIterator<Item = Logged>) -> FinalLog {
         let records: Vec<Logged> = records.into_iter().collect();
         let end_offset = records.last().map_or(0, |last| last.offset + 1);
-        FinalLog { start_offset: 0, end_offset, records }
+        FinalLog { end_offset, records, ..FinalLog::default() }
     }
 
     /// What a log holds below its high watermark, whose values are all [`RecordId::value`]'s.
@@ -61,7 +63,11 @@ impl FinalLog {
     /// # Errors
     /// A batch or value that cannot be read, and where it is.
     pub fn of(log: &PartitionLog) -> Result<FinalLog, UnreadableLog> {
-        let mut found = FinalLog { start_offset: log.start_offset(), ..FinalLog::default() };
+        let mut found = FinalLog {
+            start_offset: log.start_offset(),
+            forgotten_to: log.forgotten_to(),
+            ..FinalLog::default()
+        };
         let mut open: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
         let mut from = log.start_offset();
         loop {

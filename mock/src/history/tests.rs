@@ -417,3 +417,86 @@ fn of_a_log_that_was_replaced_the_new_one_counts() {
     assert_eq!(judged(false, &[(0, 1)]), [Rule::Lost]);
     assert_eq!(judged(true, &[(4, 0), (7, 1), (0, 1)]), [Rule::Altered]);
 }
+
+/// A record that is in the log twice, of which this copy was acknowledged, after a leader forgot all below an offset; and
+/// another one between the copies.
+fn written_twice(acknowledged: Option<i64>, forgotten_to: i64) -> Vec<Rule> {
+    let (mut history, place) = (History::new(), Place::new("t", 0));
+    let mut note = |event| history.note(Duration::ZERO, event);
+    for sequence in 0..2 {
+        note(Event::Sent { record: id(sequence), place: place.clone(), transaction: None });
+    }
+    if let Some(offset) = acknowledged {
+        note(Event::Acknowledged { record: id(0), offset: Some(offset) });
+    }
+    note(Event::Acknowledged { record: id(1), offset: Some(1) });
+    let logged = [Logged::plain(0, id(0)), Logged::plain(1, id(1)), Logged::plain(2, id(0))];
+    history.keep(place, FinalLog { forgotten_to, ..FinalLog::new(logged) });
+    rules(&history)
+}
+
+#[test]
+fn what_was_not_acknowledged_may_be_written_again_to_a_leader_that_forgot_it() {
+    let twice = [Rule::Duplicated, Rule::Reordered];
+    assert_eq!(written_twice(Some(2), 0), twice, "nobody forgot anything");
+    assert_eq!(written_twice(Some(2), 1), []);
+    assert_eq!(written_twice(None, 1), []);
+    assert_eq!(written_twice(Some(0), 1), twice, "the producer had no reason to send it again");
+}
+
+#[test]
+fn a_commit_of_a_topic_that_is_gone_takes_nothing_from_the_owner_of_the_new_one() {
+    let place = || Place::new("t", 0);
+    let judged = |recreated: bool| {
+        let mut history = History::new();
+        let mut note = |event| history.note(Duration::ZERO, event);
+        let of = |number| Event::Assigned { consumer: ConsumerId(number), place: place() };
+        for number in 0..2 {
+            let (group, topics) = (Some("g".into()), vec!["t".into()]);
+            note(Event::Opened { consumer: ConsumerId(number), group, topics, committed_only: false });
+        }
+        note(Event::Disturbed { what: "the topic goes".to_owned() });
+        note(of(0));
+        note(Event::Generation { consumer: ConsumerId(0), generation: 1 });
+        if recreated {
+            note(Event::Recreated { place: place() });
+        }
+        note(of(1));
+        note(Event::Generation { consumer: ConsumerId(1), generation: 2 });
+        note(Event::CommitAsked { consumer: ConsumerId(0), place: place(), offset: 0 });
+        note(Event::CommitAnswered { consumer: ConsumerId(0), place: place(), offset: 0, done: true });
+        history.keep(place(), FinalLog::new([]));
+        rules(&history)
+    };
+    assert_eq!(judged(true), []);
+    assert_eq!(judged(false), [Rule::StaleCommit]);
+}
+
+/// What a reader hands out before and after its log is replaced, if record 1 is at offset 1 of both and record 2 is new.
+fn read_anew(before: &[(i64, u64)], after: &[(i64, u64)]) -> Vec<Rule> {
+    let (mut history, place) = (History::new(), Place::new("t", 0));
+    let mut note = |event| history.note(Duration::from_secs(1), event);
+    let topics = vec!["t".into()];
+    note(Event::Opened { consumer: READER, group: None, topics, committed_only: false });
+    note(Event::Assigned { consumer: READER, place: place.clone() });
+    let sent = |sequence| Event::Sent { record: id(sequence), place: place.clone(), transaction: None };
+    let read = |&(offset, sequence): &(i64, u64)| {
+        let record = id(sequence);
+        Event::HandedOut { consumer: READER, place: place.clone(), offset, record }
+    };
+    note(sent(1));
+    before.iter().map(read).for_each(&mut note);
+    note(Event::Recreated { place: place.clone() });
+    note(sent(2));
+    after.iter().map(read).for_each(&mut note);
+    history.keep(place, FinalLog::new([Logged::plain(0, id(2)), Logged::plain(1, id(1))]));
+    rules(&history)
+}
+
+#[test]
+fn what_is_at_one_offset_of_an_old_and_a_new_log_is_read_in_both() {
+    assert_eq!(read_anew(&[(1, 1)], &[(0, 2), (1, 1)]), []);
+    assert_eq!(read_anew(&[], &[(1, 1), (0, 2), (1, 1)]), [], "the old one was still at hand");
+    assert_eq!(read_anew(&[(1, 1)], &[(0, 2), (1, 1), (0, 2)]), [Rule::ReadTwice]);
+    assert_eq!(read_anew(&[(1, 1)], &[(0, 2), (0, 2)]), [Rule::ReadTwice]);
+}

@@ -56,6 +56,8 @@ pub struct PartitionLog {
     producers: Producers,
     /// The producers as they were before the first batch of a segment, for truncation.
     snapshots: BTreeMap<i64, Producers>,
+    /// Up to where some leader knew producers by its notes only.
+    forgotten_to: i64,
     /// Aborted transactions in the order of their markers.
     aborted: Vec<segment::Aborted>,
 }
@@ -72,6 +74,7 @@ impl PartitionLog {
             epochs: LeaderEpochs::default(),
             producers: Producers::default(),
             snapshots: BTreeMap::new(),
+            forgotten_to: 0,
             aborted: Vec::new(),
         }
     }
@@ -144,6 +147,13 @@ impl PartitionLog {
     /// batch of each before that, by which it can tell a repeat. 0 for a leader that read its log.
     pub fn know_producers_by_notes_to(&mut self, offset: i64) {
         self.producers.know_by_notes_to(offset);
+        self.forgotten_to = self.forgotten_to.max(offset);
+    }
+
+    /// The offset up to which some leader of this log knew producers only by their last batches: a batch before it that is
+    /// sent again may have been taken for a new one.
+    pub fn forgotten_to(&self) -> i64 {
+        self.forgotten_to
     }
 
     /// The producers that the log remembers, as DescribeProducers answers them.

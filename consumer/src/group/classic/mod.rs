@@ -52,6 +52,7 @@ use self::leave::Departure;
 use self::state::{Identity, InFlight, State};
 use super::coordinator::{Coordinator, is_lasting};
 use super::handover::Handover;
+use super::leader::Noted;
 use super::{GroupConfig, GroupEvent, Membership};
 use crate::assignor::RebalanceProtocol;
 
@@ -77,6 +78,8 @@ pub(crate) struct ClassicMember {
     departures: VecDeque<Departure>,
     /// Every topic of the group, if the coordinator named this member the leader of the current generation.
     led_topics: Option<Vec<String>>,
+    /// What the leader of the current generation had written down for itself, until it was looked at.
+    noted: Option<Noted>,
     /// When the application last polled.
     polled: Instant,
     /// Attempts to join that failed in a row.
@@ -99,6 +102,7 @@ impl ClassicMember {
             handover: Handover::default(),
             departures: VecDeque::new(),
             led_topics: None,
+            noted: None,
             polled: now,
             failures: 0,
             config,
@@ -124,6 +128,12 @@ impl ClassicMember {
     pub(crate) fn stable_topics(&self) -> Option<&[String]> {
         let stable = matches!(self.state, State::Stable { rejoin: None });
         stable.then(|| self.led_topics.as_deref().unwrap_or_default())
+    }
+
+    /// On how many partitions of each topic the assignment rests, as its leader wrote down for itself; once for a generation
+    /// that this member leads.
+    pub(crate) fn take_noted(&mut self) -> Option<Noted> {
+        self.noted.take()
     }
 
     /// Whether the application has polled since the member last heard of it.

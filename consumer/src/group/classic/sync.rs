@@ -4,26 +4,32 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use ottla_client::{Error, ErrorKind, TopicPartition};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::consumer_protocol::{PROTOCOL_TYPE, decode_assignment};
-use ottla_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
-use ottla_protocol::wire::DecodeError;
+use ottla_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse};
+use ottla_protocol::wire::{DecodeError, EncodeError};
 
 use super::state::State;
 use super::{ClassicMember, RequestBody};
 use crate::assignor::{Assignments, PreviousAssignment, RebalanceProtocol};
-use crate::group::leader;
+use crate::group::leader::{self, Layout};
 
 impl ClassicMember {
-    /// The leader's assignor has run.
-    pub(crate) fn handle_assignment(&mut self, id: u64, outcome: Result<Assignments, Error>) {
+    /// The leader's assignor has run, on topics of this layout.
+    pub(crate) fn handle_assignment(
+        &mut self,
+        id: u64,
+        outcome: Result<Assignments, Error>,
+        rests_on: &Layout,
+    ) {
         let State::Assigning { request, .. } = self.state else { return };
         if request != id {
             return;
         }
         let encoded = outcome.and_then(|assignments| {
-            leader::encode(&assignments).map_err(|error| {
+            self.encode(&assignments, rests_on).map_err(|error| {
                 Error::new(ErrorKind::Encode, "the assignment of the group cannot be sent").with_cause(error)
             })
         });
@@ -31,6 +37,18 @@ impl ClassicMember {
             Ok(assignments) => self.state = State::Syncing { request: None, assignments },
             Err(error) => self.fail(error, true),
         }
+    }
+
+    /// A static leader that comes back gets its share again, and is not asked to assign: without the note it could not tell
+    /// that a topic got partitions while it was away, and nobody would ever read them.
+    fn encode(
+        &self,
+        assignments: &Assignments,
+        rests_on: &Layout,
+    ) -> Result<Vec<SyncGroupRequestAssignment>, EncodeError> {
+        let is_static = self.config.group_instance_id.is_some();
+        let note = is_static.then(|| leader::note(rests_on)).transpose()?;
+        leader::encode(assignments, note.as_ref().map(|note| (self.identity.member_id.as_str(), note)))
     }
 
     /// The SyncGroup to send, if there is one.
@@ -120,8 +138,8 @@ impl ClassicMember {
             return self
                 .fail_by_code(ErrorCode::INCONSISTENT_GROUP_PROTOCOL, "get a share of the partitions of");
         }
-        let share = match share(response) {
-            Ok(share) => share,
+        let (share, note) = match share(response) {
+            Ok(read) => read,
             Err(error) => {
                 let group = &self.config.group_id;
                 let message =
@@ -132,6 +150,7 @@ impl ClassicMember {
         self.coordinator.confirm();
         self.heartbeats.answered(now, &self.config);
         self.tell_assignor(&share);
+        self.noted = self.led_topics.as_ref().and(leader::noted(note.as_ref()));
 
         // Topics that were unsubscribed meanwhile are not handed to the application; the rejoin frees them for others.
         let share: BTreeSet<_> =
@@ -162,10 +181,10 @@ impl ClassicMember {
     }
 }
 
-/// The partitions in an answer; none at all if the leader left the member out.
-fn share(response: &SyncGroupResponse) -> Result<Vec<TopicPartition>, DecodeError> {
+/// The partitions in an answer, and what the leader wrote beside them; none at all if the leader left the member out.
+fn share(response: &SyncGroupResponse) -> Result<(Vec<TopicPartition>, Option<Bytes>), DecodeError> {
     if response.assignment.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     }
     let (assignment, _) = decode_assignment(&response.assignment)?;
     let mut share = Vec::new();
@@ -175,5 +194,5 @@ fn share(response: &SyncGroupResponse) -> Result<Vec<TopicPartition>, DecodeErro
             topic.partitions.into_iter().map(|partition| TopicPartition::new(Arc::clone(&name), partition)),
         );
     }
-    Ok(share)
+    Ok((share, assignment.user_data))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ottla_client::{Client, Cluster, Error, ErrorKind, TopicsInUse};
 
 use crate::group::classic::AssignmentTask;
-use crate::group::leader::{self, Layout};
+use crate::group::leader::{self, Layout, Noted};
 use crate::group::request::Assigned;
 
 /// Members times partitions up to which an assignor needs no thread of its own, whose turn comes when the system likes.
@@ -73,24 +73,30 @@ impl Led {
     }
 
     /// An assignment was made of this.
-    pub(super) fn rest_on(&mut self, layout: Layout) {
+    pub(super) fn rest_on(&mut self, layout: Layout) -> &Layout {
         self.layout = layout;
+        &self.layout
     }
 
     /// Why the group has to rebalance, if it does: one of its topics has got, or lost, partitions, or, if this member has a
-    /// rack, replicas have moved to other racks. (KIP-881)
+    /// rack, replicas have moved to other racks. (KIP-881) What the assignment rests on may be `noted` in it.
     pub(super) fn reason_to_rebalance(
         &mut self,
         cluster: &Cluster,
         generation_id: i32,
         topics: &[String],
+        noted: Option<Noted>,
     ) -> Option<String> {
         let seen = Some((cluster.generation(), generation_id));
-        if self.seen == seen {
+        if self.seen == seen && noted.is_none() {
             return None;
         }
         self.seen = seen;
         self.follow(topics);
+        if let Some(noted) = noted {
+            let now = leader::layout(cluster, topics, self.has_rack, &self.layout);
+            self.layout = leader::noted_layout(&noted, &self.layout, &now);
+        }
         let layout = leader::layout(cluster, topics, self.has_rack, &self.layout);
         let last = std::mem::replace(&mut self.layout, layout);
         leader::reason_to_rebalance(&last, &self.layout)

@@ -44,6 +44,10 @@ pub(super) fn done<'a>(
     progress.told(at, circle, place, offset, asked);
     let owner_by_then = |asked: usize| {
         let own = index.tenure_at(consumer, place, asked).map(|tenure| &index.tenures[tenure])?;
+        // By topic id, the partition of a topic that is gone is another one, and can have another owner.
+        if index.is_replaced(place, own.from) {
+            return None;
+        }
         index.tenures.iter().find(|other| {
             other.consumer != consumer
                 && other.place == place

@@ -65,7 +65,7 @@ fn once_and_as_told(index: &Index<'_>, findings: &mut Findings<'_>) {
         let subject = Subject::record(*record);
         let course = index.records.get(record);
         let last = course.and_then(|course| course.outcomes.last().copied()).unwrap_or(end);
-        if places.len() > 1 && !index.is_careless(record.producer) {
+        if places.len() > 1 && !index.is_careless(record.producer) && !index.is_rewritten(*record) {
             findings.add(Rule::Duplicated, last, &subject, format!("{record} is at {at}"));
         }
         if course.is_none_or(|course| course.sent.is_none()) {
@@ -90,7 +90,10 @@ fn in_order(index: &Index<'_>, place: &Place, log: &FinalLog, findings: &mut Fin
         let sent = index.records.get(&record).and_then(|course| course.sent);
         sent.is_some_and(|(sent, _)| index.is_replaced(place, sent))
     };
-    let ordered = |logged: &&Logged| !index.is_careless(logged.record.producer) && !is_stray(logged.record);
+    let ordered = |logged: &&Logged| {
+        let record = logged.record;
+        !index.is_careless(record.producer) && !is_stray(record) && !index.is_rewritten(record)
+    };
     for logged in log.records.iter().filter(ordered) {
         let record = logged.record;
         if let Some((before, offset)) = last.insert(record.producer, (record, logged.offset))

@@ -30,7 +30,7 @@ pub(super) fn check(index: &Index<'_>, findings: &mut Findings<'_>) {
     }
     for ((group, from), records) in &made {
         // What is there twice itself, may have two.
-        let is_double = index.is_careless(from.producer);
+        let is_double = index.is_careless(from.producer) || index.is_rewritten(*from);
         if let [one, other, ..] = records[..]
             && !is_double
         {

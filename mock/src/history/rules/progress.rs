@@ -1,6 +1,6 @@
 //! How far each group is in each partition, as the history goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::event::{ConsumerId, Place};
 use super::super::index::Circle;
@@ -11,6 +11,8 @@ pub(super) struct Progress<'a> {
     seen: BTreeMap<(Circle<'a>, &'a Place), Seen>,
     /// What each tenure handed out last.
     pub(super) last_read: BTreeMap<usize, i64>,
+    /// Tenures that read a log that replaced another, for sure.
+    pub(super) reads_anew: BTreeSet<usize>,
     /// What each tenure committed last.
     pub(super) last_commit: BTreeMap<usize, i64>,
     /// What each group was told that it committed: the furthest offset, and when that was told.

@@ -3,6 +3,7 @@
 use super::super::Limits;
 use super::super::event::{ConsumerId, Place, RecordId};
 use super::super::index::{Circle, Index, Tenure};
+use super::super::log::Logged;
 use super::super::violation::{Findings, Rule, Subject};
 use super::progress::Progress;
 
@@ -100,13 +101,26 @@ fn handed_out_anew<'a>(
         findings.add(Rule::Unowned, at, &subject(), what);
         return;
     };
-    let is_there =
-        index.log(place).and_then(|log| log.at(offset)).is_some_and(|logged| logged.record == record);
+    let log = index.log(place).filter(|log| log.at(offset).is_some_and(|logged| logged.record == record));
     let sent = index.records.get(&record).and_then(|course| course.sent);
-    if is_there {
-        if let Some(before) = progress.last_read.insert(tenure, offset).filter(|before| *before >= offset) {
-            let what = format!("{consumer} handed out offset {offset} of {place} after offset {before}");
-            findings.add(Rule::ReadTwice, at, &subject(), what);
+    if let Some(log) = log {
+        // What was written to both logs may have the same offset in both. Who has read it in the old one goes back, once, and
+        // not after anything that only the new one has.
+        let may_be_old = |read: Option<&Logged>| {
+            let course = read.and_then(|read| index.records.get(&read.record));
+            course.and_then(|course| course.sent).is_some_and(|(sent, _)| index.is_replaced(place, sent))
+        };
+        if !index.is_replaced(place, at) {
+            let before = progress.last_read.insert(tenure, offset);
+            if let Some(before) = before.filter(|before| *before >= offset)
+                && !(may_be_old(log.at(before)) && progress.reads_anew.insert(tenure))
+            {
+                let what = format!("{consumer} handed out offset {offset} of {place} after offset {before}");
+                findings.add(Rule::ReadTwice, at, &subject(), what);
+            }
+            if !may_be_old(log.at(offset)) {
+                progress.reads_anew.insert(tenure);
+            }
         }
         progress.seen(index.circle(consumer), place).handed.entry(offset).or_insert(at);
     } else if !sent.is_some_and(|(sent, _)| index.is_replaced(place, sent)) {

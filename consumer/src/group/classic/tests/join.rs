@@ -1,11 +1,14 @@
 //! From the first look-up to the first assignment.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use ottla_protocol::messages::join_group::JoinGroupRequestProtocol;
 use ottla_protocol::messages::sync_group::SyncGroupRequestAssignment;
 
 use super::*;
 use crate::assignor::Assignments;
+use crate::group::leader::Noted;
 
 #[test]
 fn a_new_member_joins_again_with_the_id_that_it_is_given() {
@@ -77,9 +80,9 @@ fn the_leader_has_the_assignor_run_on_everybodys_subscription() {
     assert_eq!(task.members.iter().map(|member| member.topics.len()).collect::<Vec<_>>(), [1, 2]);
 
     let outcome = Assignments::from([("m".into(), partitions("a-0")), ("n".into(), partitions("a-1 b-0"))]);
-    script.member.handle_assignment(task.id + 1, Ok(outcome.clone()));
+    script.member.handle_assignment(task.id + 1, Ok(outcome.clone()), &Layout::new());
     script.nothing_to_send();
-    script.member.handle_assignment(task.id, Ok(outcome));
+    script.member.handle_assignment(task.id, Ok(outcome), &Layout::new());
     let (id, request) = script.sync();
     let entry = |member_id: &str, assigned: &str| SyncGroupRequestAssignment {
         member_id: member_id.into(),
@@ -104,6 +107,44 @@ fn a_static_leader_that_need_not_assign_still_watches_the_groups_topics() {
     assert_eq!((request.assignments.len(), request.group_instance_id.as_deref()), (0, Some("i")));
     script.synced(id, "a-0");
     assert_eq!(script.member.stable_topics(), Some(&["a".to_owned(), "b".to_owned()][..]));
+}
+
+#[test]
+fn a_static_leader_writes_down_what_its_assignment_rests_on_and_reads_it_when_it_comes_back() {
+    let layout = |count| Layout::from([("a".to_owned(), vec![BTreeSet::new(); count])]);
+    let noted = |count| Noted::from([("a".to_owned(), count)]);
+    let config = || GroupConfig { group_instance_id: Some("i".into()), ..config(range()) };
+    let mut script = Script::new(config(), &["a"]);
+    script.found(1);
+    let (id, _) = script.join();
+    script.joined(id, 1, "m");
+    let task = script.member.poll_assignment().expect("a task");
+    let outcome = Assignments::from([("m".into(), partitions("a-0")), ("n".into(), partitions("a-1"))]);
+    script.member.handle_assignment(task.id, Ok(outcome), &layout(2));
+    let (id, request) = script.sync();
+    let [own, other] = &request.assignments[..] else { panic!("{:?}", request.assignments) };
+    assert_eq!((own.member_id.as_str(), &other.assignment), ("m", &share("a-1")));
+    let answer = || SyncGroupResponse { assignment: own.assignment.clone(), ..Default::default() };
+    script.member.handle_sync(script.now, id, Ok(answer()));
+    script.acknowledge_assigned("a-0", "a-0");
+    assert_eq!((script.member.take_noted(), script.member.take_noted()), (Some(noted(2)), None));
+
+    let mut again = Script::new(config(), &["a"]);
+    again.found(1);
+    let (id, _) = again.join();
+    again.joined_with(id, 1, "m", true);
+    let (id, _) = again.sync();
+    again.member.handle_sync(again.now, id, Ok(answer()));
+    again.acknowledge_assigned("a-0", "a-0");
+    assert_eq!(again.member.take_noted(), Some(noted(2)));
+
+    let mut follower = Script::new(config(), &["a"]);
+    follower.found(1);
+    let (id, _) = follower.join();
+    follower.joined(id, 2, "n");
+    let (id, _) = follower.sync();
+    follower.member.handle_sync(follower.now, id, Ok(answer()));
+    assert_eq!(follower.member.take_noted(), None, "others watch the topics");
 }
 
 #[test]

@@ -238,7 +238,7 @@ fn a_member_that_fails_for_good_leaves_so_that_nobody_waits_for_it() {
     script.joined(id, 1, "m");
     let task = script.member.poll_assignment().expect("a task");
     let panicked = Error::new(ErrorKind::InvalidState, "the assignor panicked");
-    script.member.handle_assignment(task.id, Err(panicked));
+    script.member.handle_assignment(task.id, Err(panicked), &Layout::new());
     assert_eq!(script.event(), "failed for good InvalidState");
     let (id, request) = script.leave();
     assert_eq!((request.member_id.as_str(), request.reason.as_str()), ("m", "the consumer failed"));

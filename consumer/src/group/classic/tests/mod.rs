@@ -26,6 +26,7 @@ use ottla_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
 
 use super::{ClassicMember, LeaveRequest, MemberRequest, RequestBody};
 use crate::assignor::{Assignor, CooperativeStickyAssignor, RangeAssignor};
+use crate::group::leader::Layout;
 use crate::group::{GroupConfig, GroupEvent};
 use crate::options::GroupProtocol;
 

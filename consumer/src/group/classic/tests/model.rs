@@ -372,7 +372,7 @@ impl World {
         if let Some(AssignmentTask { id, assignor, members, .. }) = consumer.member.poll_assignment() {
             let mut topics = GroupTopics::new();
             topics.insert("a", PARTITIONS);
-            consumer.member.handle_assignment(id, Ok(assignor.assign(&topics, &members)));
+            consumer.member.handle_assignment(id, Ok(assignor.assign(&topics, &members)), &Layout::new());
         }
         while let Some(request) = consumer.member.poll_request(self.now) {
             let delay = Duration::from_millis(self.random.u64(0..80));

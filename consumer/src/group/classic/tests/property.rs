@@ -115,7 +115,7 @@ impl World {
                 if let Some(id) = self.task.take() {
                     let outcome =
                         if well { Ok([("m".into(), Vec::new())].into()) } else { Err(disconnected()) };
-                    self.script.member.handle_assignment(id, outcome);
+                    self.script.member.handle_assignment(id, outcome, &Layout::new());
                 }
             }
             Step::Acknowledge => self.acknowledge(),

@@ -31,7 +31,7 @@ fn heartbeats_go_on_between_join_and_sync() {
     script.beat(ErrorCode::NONE);
     let task = script.member.poll_assignment().expect("a task");
     script.beat(ErrorCode::REBALANCE_IN_PROGRESS);
-    script.member.handle_assignment(task.id, Ok([("m".into(), partitions("a-0"))].into()));
+    script.member.handle_assignment(task.id, Ok([("m".into(), partitions("a-0"))].into()), &Layout::new());
     let (id, _) = script.sync();
     script.beat(ErrorCode::ILLEGAL_GENERATION);
     script.synced(id, "a-0");
