@@ -5,6 +5,8 @@
 //!
 //! Sources: KIP-227, KIP-320, KIP-392, KIP-951.
 
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -71,6 +73,9 @@ impl FetchState {
         let size = data.filter_map(|data| data.records.as_ref()).map(Bytes::len).sum();
         let frame = self.buffer.frames.hold(node, size);
         let committed = self.rules.isolation == IsolationLevel::ReadCommitted;
+        // A broker may send as many rows and endpoints as fit into a response.
+        let endpoints = OnceCell::new();
+        let mut hinted = HashSet::new();
         for topic in responses {
             for data in topic.partitions {
                 let session = self.plan.session_mut(node);
@@ -87,8 +92,14 @@ impl FetchState {
                     consequences.news |= self.handle_data(&partition, &wanted, now, random, data, &frame);
                 } else {
                     self.handle_error(node, &partition, &wanted, now, random, &data, &mut consequences);
-                    let hint = leader_hint(partition, wanted.topic_id, &data, &node_endpoints);
-                    consequences.hints.extend(hint);
+                    if let Some(leader) = named_leader(&data)
+                        && hinted.insert(partition.clone())
+                    {
+                        let endpoints = endpoints.get_or_init(|| by_id(&node_endpoints));
+                        let endpoint = endpoints.get(&leader.node).and_then(|endpoint| node_at(endpoint));
+                        let topic_id = wanted.topic_id;
+                        consequences.hints.push(LeaderHint { partition, topic_id, leader, endpoint });
+                    }
                 }
             }
         }
@@ -237,26 +248,24 @@ fn forget_replica(assigned: &mut Assigned, node: NodeId) -> bool {
     fetching.is_some_and(|fetching| fetching.preferred.take_if(|replica| replica.node == node).is_some())
 }
 
-fn leader_hint(
-    partition: TopicPartition,
-    topic_id: Uuid,
-    data: &PartitionData,
-    endpoints: &[NodeEndpoint],
-) -> Option<LeaderHint> {
-    let (leader, epoch) = (data.current_leader.leader_id, data.current_leader.leader_epoch);
+/// Where the broker says that a partition is now, if it says so.
+fn named_leader(data: &PartitionData) -> Option<Leader> {
+    let (node, epoch) = (data.current_leader.leader_id, data.current_leader.leader_epoch);
     let moved = matches!(data.error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH);
-    if !moved || leader < 0 || epoch < 0 {
-        return None;
-    }
-    let endpoint = endpoints.iter().find(|endpoint| endpoint.node_id == leader).and_then(|endpoint| {
-        Some(Node {
-            id: leader,
-            host: endpoint.host.as_str().into(),
-            port: u16::try_from(endpoint.port).ok()?,
-            rack: endpoint.rack.as_deref().map(Into::into),
-        })
-    });
-    Some(LeaderHint { partition, topic_id, leader: Leader { node: leader, epoch }, endpoint })
+    (moved && node >= 0 && epoch >= 0).then_some(Leader { node, epoch })
+}
+
+fn by_id(endpoints: &[NodeEndpoint]) -> HashMap<NodeId, &NodeEndpoint> {
+    endpoints.iter().map(|endpoint| (endpoint.node_id, endpoint)).collect()
+}
+
+fn node_at(endpoint: &NodeEndpoint) -> Option<Node> {
+    Some(Node {
+        id: endpoint.node_id,
+        host: endpoint.host.as_str().into(),
+        port: u16::try_from(endpoint.port).ok()?,
+        rack: endpoint.rack.as_deref().map(Into::into),
+    })
 }
 
 #[cfg(test)]

@@ -127,33 +127,39 @@ pub(super) fn throttle(response: &ProduceResponse) -> Duration {
     Duration::from_millis(u64::try_from(response.throttle_time_ms).unwrap_or(0))
 }
 
-/// Passes on where moved partitions are now; true if the answer told of any.
+/// Passes on where moved partitions are now; true if the answer told of any. Of each partition it is heard once, and nothing is
+/// searched for row by row: a broker may send as many rows as fit into a response.
 pub(super) fn learn_leaders(client: &Client, sent: &[SentItem], response: &ProduceResponse) -> bool {
+    let rows = response.responses.iter().flat_map(|topic| {
+        let partitions = topic.partition_responses.iter();
+        partitions.map(move |partition| (&topic.name, topic.topic_id, partition))
+    });
+    let mut moved = rows
+        .filter(|(.., partition)| !partition.error_code.is_ok() && partition.current_leader.leader_id >= 0)
+        .peekable();
+    if moved.peek().is_none() {
+        return false;
+    }
+    let endpoints: HashMap<_, _> = response.node_endpoints.iter().map(|node| (node.node_id, node)).collect();
+    let mut places = Places::of(sent);
     let mut learned = false;
-    for topic in &response.responses {
-        for partition in &topic.partition_responses {
-            let leader = &partition.current_leader;
-            if partition.error_code.is_ok() || leader.leader_id < 0 {
-                continue;
-            }
-            let Some(item) = sent.iter().find(|item| item.is(&topic.name, topic.topic_id, partition.index))
-            else {
-                continue;
-            };
-            let endpoint = response.node_endpoints.iter().find(|node| node.node_id == leader.leader_id);
-            let node = endpoint.and_then(|node| {
-                Some(Node {
-                    id: node.node_id,
-                    host: node.host.as_str().into(),
-                    port: u16::try_from(node.port).ok()?,
-                    rack: node.rack.as_deref().map(Into::into),
-                })
-            });
-            let name = TopicPartition::new(Arc::clone(&item.topic), item.partition);
-            let leader = Leader { node: leader.leader_id, epoch: leader.leader_epoch };
-            client.learn_leader(&name, item.topic_id, leader, node);
-            learned = true;
-        }
+    for (name, topic_id, partition) in moved {
+        let Some(item) = places.take(name, topic_id, partition.index).and_then(|at| sent.get(at)) else {
+            continue;
+        };
+        let leader = &partition.current_leader;
+        let node = endpoints.get(&leader.leader_id).and_then(|node| {
+            Some(Node {
+                id: node.node_id,
+                host: node.host.as_str().into(),
+                port: u16::try_from(node.port).ok()?,
+                rack: node.rack.as_deref().map(Into::into),
+            })
+        });
+        let name = TopicPartition::new(Arc::clone(&item.topic), item.partition);
+        let leader = Leader { node: leader.leader_id, epoch: leader.leader_epoch };
+        client.learn_leader(&name, item.topic_id, leader, node);
+        learned = true;
     }
     learned
 }
@@ -220,6 +226,14 @@ impl<'a> Places<'a> {
             false => self.by_id.get(&(id, partition)),
         }
         .copied()
+    }
+
+    /// As [`Places::find`], once.
+    fn take(&mut self, name: &'a str, id: Uuid, partition: i32) -> Option<usize> {
+        match id.is_zero() {
+            true => self.by_name.remove(&(name, partition)),
+            false => self.by_id.remove(&(id, partition)),
+        }
     }
 }
 

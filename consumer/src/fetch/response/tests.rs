@@ -167,6 +167,24 @@ fn a_replica_that_lags_sends_back_to_the_leader_and_never_resets() {
 }
 
 #[test]
+fn however_often_an_answer_tells_of_a_move_it_is_heard_once_and_at_no_cost_of_its_own() {
+    const OFTEN: i32 = 50_000;
+    let (mut state, now) = asked(OffsetReset::None);
+    let rows = (1..=OFTEN).map(|leader_epoch| {
+        let current_leader = LeaderIdAndEpoch { leader_id: 4, leader_epoch, ..Default::default() };
+        PartitionData { current_leader, ..error(ErrorCode::NOT_LEADER_OR_FOLLOWER) }
+    });
+    let node = |node_id| NodeEndpoint { node_id, host: "h".into(), port: 9, ..Default::default() };
+    let mut response = answer(error(ErrorCode::NOT_LEADER_OR_FOLLOWER));
+    response.responses[0].partitions = rows.collect();
+    // If each row had them looked through, this would take minutes.
+    response.node_endpoints = (5..OFTEN).chain([4]).map(node).collect();
+    let hints = state.handle_response(1, now, 0.5, response).hints;
+    assert_eq!(hints.iter().map(|hint| hint.leader.epoch).collect::<Vec<_>>(), [1]);
+    assert_eq!(hints[0].endpoint.as_ref().map(|node| node.id), Some(4));
+}
+
+#[test]
 fn a_moved_partition_backs_off_unless_the_answer_says_where_it_is() {
     let (mut state, now) = asked(OffsetReset::None);
     let consequences = state.handle_response(1, now, 0.5, answer(error(ErrorCode::NOT_LEADER_OR_FOLLOWER)));
