@@ -1,6 +1,6 @@
 //! Builds one frame.
 
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use core::fmt;
 
 use bytes::Bytes;
@@ -132,6 +132,9 @@ impl Writer {
             });
         }
         let written = Bytes::from(self.buf);
+        if self.splices.is_empty() {
+            return Ok(Frame { chunks: if len == 0 { Vec::new() } else { vec![written] }, len });
+        }
         let mut chunks = Vec::with_capacity(2 * self.splices.len() + 1);
         let mut from = 0;
         for (at, payload) in self.splices {
