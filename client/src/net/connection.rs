@@ -156,16 +156,16 @@ impl Connection {
     ///
     /// # Errors
     /// Kind `Busy` with too many requests outstanding, `Disconnected` on a closed connection, `Encode` for a request
-    /// that the version can't express. In all three nothing was sent.
+    /// that the version can't express, `Timeout` where the deadline has passed already. In all four nothing was sent.
     pub fn submit<R: Request>(
         &self,
         request: &R,
         version: i16,
         deadline: Instant,
     ) -> Result<Reply<R>, Error> {
+        let now = self.in_time(deadline)?;
         let (waiter, answer) = self.waiter()?;
         let (frame, correlation_id) = self.encode(request, version)?;
-        let now = runtime::now();
         let expected =
             Expected { correlation_id, api: R::API, version, since: now, deadline, begun: false, waiter };
         self.hand_over(Submitted::Call { frame, expected }, now)?;
@@ -182,10 +182,11 @@ impl Connection {
         version: i16,
         deadline: Instant,
     ) -> Result<Sent, Error> {
+        let now = self.in_time(deadline)?;
         let (waiter, written) = self.waiter()?;
         let (frame, _) = self.encode(request, version)?;
         let submitted = Submitted::OneWay { frame, one_way: OneWay { deadline, waiter } };
-        self.hand_over(submitted, runtime::now())?;
+        self.hand_over(submitted, now)?;
         Ok(Sent { written, connection: self.clone() })
     }
 
@@ -210,6 +211,17 @@ impl Connection {
     /// Requests unwritten or unanswered.
     pub(crate) fn outstanding(&self) -> usize {
         MAX_OUTSTANDING - self.0.room.available_permits()
+    }
+
+    /// The time, unless it is too late to send anything: a request that is overdue would close the connection for all.
+    fn in_time(&self, deadline: Instant) -> Result<Instant, Error> {
+        let now = runtime::now();
+        if deadline > now {
+            return Ok(now);
+        }
+        let message =
+            format!("the deadline of a request to {} had passed before it was sent", self.0.address);
+        Err(Error::new(ErrorKind::Timeout, message))
     }
 
     fn waiter<T>(&self) -> Result<(Waiter<T>, Outcome<T>), Error> {

@@ -369,6 +369,21 @@ async fn a_broken_connection_is_replaced_after_a_rest_and_an_idle_one_at_once() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_is_late_already_is_not_sent_and_closes_nothing() {
+    let dialer = broker(|_, _| None);
+    let pool = pool(&dialer);
+    let connection = connect(&pool).await.unwrap();
+    let version = connection.version::<MetadataRequest>().unwrap();
+    let late = connection.submit(&about("t"), version, runtime::now()).unwrap_err();
+    let late_one_way = connection.submit_one_way(&about("t"), version, runtime::now()).unwrap_err();
+    for error in [late, late_one_way] {
+        assert_eq!((error.kind(), error.possibly_written()), (ErrorKind::Timeout, false), "{error}");
+    }
+    let reply = connection.submit(&about("t"), version, within(1)).unwrap();
+    assert!(reply.await.is_ok() && !connection.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hanging_dial_ends_with_the_askers_deadline_or_the_setup_timeout() {
     let dialer = broker(|_, _| None);
     dialer.on_dial(|_, _, _| Dialled::Hang);
