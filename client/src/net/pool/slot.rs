@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::super::connection::{Address, Connection};
 use super::super::transport::{self, Stage};
 use crate::backoff::Backoff;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::runtime::{OwnedTask, Watched};
 
 /// How long failures are remembered.
@@ -57,7 +57,7 @@ enum State {
 impl Slot {
     /// What to do now.
     pub(super) fn step(&mut self, now: Instant, reconnect: &Backoff, random: f64) -> Step {
-        self.settle(reconnect, random);
+        self.settle(now, reconnect, random);
         match &self.state {
             State::Live(connection) => Step::Use(connection.clone()),
             State::Connecting { attempt, .. } => Step::Await(attempt.clone()),
@@ -94,7 +94,7 @@ impl Slot {
 
     /// When the next attempt may be made, if not at once.
     pub(super) fn rests_until(&mut self, now: Instant, reconnect: &Backoff, random: f64) -> Option<Instant> {
-        self.settle(reconnect, random);
+        self.settle(now, reconnect, random);
         self.not_before.filter(|at| *at > now)
     }
 
@@ -115,13 +115,13 @@ impl Slot {
 
     /// Whether the slot knows nothing worth keeping.
     pub(super) fn is_stale(&mut self, now: Instant, reconnect: &Backoff, random: f64) -> bool {
-        self.settle(reconnect, random);
+        self.settle(now, reconnect, random);
         matches!(self.state, State::Vacant) && self.not_before.is_none_or(|at| at + MEMORY <= now)
     }
 
     /// Takes over what an attempt or a connection came to.
-    fn settle(&mut self, reconnect: &Backoff, random: f64) {
-        if let State::Connecting { attempt, .. } = &self.state {
+    fn settle(&mut self, now: Instant, reconnect: &Backoff, random: f64) {
+        if let State::Connecting { address, attempt, .. } = &self.state {
             // In this order: an attempt says what it came to, then is over.
             let over = attempt.has_changed().is_err();
             let done = attempt.borrow().clone();
@@ -131,7 +131,12 @@ impl Slot {
                     self.state = State::Live(connection);
                 }
                 Attempt::Done(Err(error), at) => self.fail(error, at, reconnect, random),
-                Attempt::Under(_) if over => self.state = State::Vacant,
+                Attempt::Under(_) if over => {
+                    let message = format!(
+                        "the attempt to connect to {address} ended without an outcome: did the dialer panic?"
+                    );
+                    self.fail(Error::new(ErrorKind::Connect, message), now, reconnect, random);
+                }
                 Attempt::Under(_) => {}
             }
         }
@@ -163,7 +168,6 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::error::ErrorKind;
     use crate::runtime;
 
     #[tokio::test]
@@ -194,5 +198,27 @@ mod tests {
         }
         drop(ending);
         ends.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_ends_without_an_outcome_is_a_failure_that_is_rested_after() {
+        let (progress, attempt) = watch::channel(Attempt::Under(Stage::Dial));
+        let (now, pause) = (runtime::now(), Duration::from_secs(7));
+        let mut slot = Slot::default();
+        let task = OwnedTask::spawn(&runtime::current().unwrap(), std::future::ready(()));
+        let address = Arc::new(Address { node: 1, host: "node-1".into(), port: 9092 });
+        slot.connecting(address, now, attempt, task);
+        drop(progress);
+        match slot.step(now, &Backoff::new(pause, pause), 0.5) {
+            Step::Rest { until, error: Some(error) } => {
+                assert!(until > now && until <= now + 2 * pause, "{:?}", until - now);
+                assert_eq!(error.kind(), ErrorKind::Connect);
+                assert!(
+                    error.to_string().contains("node 1 (node-1:9092) ended without an outcome"),
+                    "{error}"
+                );
+            }
+            _ => panic!("no rest"),
+        }
     }
 }
