@@ -5,19 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use ottla_protocol::api::Request;
-use ottla_protocol::uuid::Uuid;
 
 use crate::backoff::Backoff;
 use crate::coordinator::Coordinators;
 use crate::error::Error;
 use crate::lane::Lane;
-use crate::metadata::{Cluster, ClusterUpdates, Leader, Metadata, Node, NodeId, Topic, TopicsInUse};
+use crate::metadata::{Cluster, ClusterUpdates, LeaderHint, Metadata, NodeId, Topic, TopicsInUse};
 use crate::net::{Connection, Dial, Pool, Settings, Spares, TcpDialer};
 use crate::options::ClientOptions;
 use crate::purpose::{CoordinatorKey, Purpose, Target};
 use crate::router::Router;
 use crate::runtime::{self, OwnedTask};
-use crate::topic_partition::TopicPartition;
 
 /// A cheap handle: clones share connections, metadata and coordinators. When the last clone is gone, so are its tasks and,
 /// once nobody awaits a reply on them, its connections.
@@ -109,16 +107,10 @@ impl Client {
         self.0.router.topic(name, deadline).await
     }
 
-    /// Takes over a partition's leader that some other answer named (KIP-951), unless its epoch is not newer, or the topic
-    /// of this id has made way for another of the same name. A zero id is any topic's.
-    pub fn learn_leader(
-        &self,
-        partition: &TopicPartition,
-        topic_id: Uuid,
-        leader: Leader,
-        endpoint: Option<Node>,
-    ) {
-        self.0.router.metadata().learn_leader(partition, topic_id, leader, endpoint);
+    /// Takes over leaders that some other answer named (KIP-951), unless an epoch is not newer, or the topic of this id has made
+    /// way for another of the same name. All of an answer's together are one change.
+    pub fn learn_leaders(&self, hints: Vec<LeaderHint>) {
+        self.0.router.metadata().learn_leaders(hints);
     }
 
     /// The connection to a broker for a purpose: the living one, or the outcome of one attempt to connect, which waits

@@ -19,7 +19,9 @@ pub use error::{Error, ErrorKind};
 pub use group_metadata::GroupMetadata;
 pub use histogram::Histogram;
 pub use lane::Lane;
-pub use metadata::{Cluster, ClusterUpdates, Leader, Node, NodeId, Partition, Topic, TopicsInUse};
+pub use metadata::{
+    Cluster, ClusterUpdates, Leader, LeaderHint, Node, NodeId, Partition, Topic, TopicsInUse,
+};
 pub use net::{Connection, Dial, DialFuture, Reply, Sent, Stream, TcpDialer};
 pub use options::{ClientOptions, ClientValues};
 pub use purpose::{CoordinatorKey, Purpose, Target};

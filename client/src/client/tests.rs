@@ -10,11 +10,14 @@ use ottla_protocol::messages::find_coordinator::{
     Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
 };
 use ottla_protocol::messages::metadata::{MetadataRequest, MetadataResponse};
+use ottla_protocol::uuid::Uuid;
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::metadata::Leader;
 use crate::options::MetadataRecovery;
 use crate::test_support::{Answer, Dialled, Received, ScriptedDialer, metadata, topic_error};
+use crate::topic_partition::TopicPartition;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -312,6 +315,10 @@ async fn a_moved_broker_is_dialled_at_its_new_address() {
     assert_eq!((error.kind(), error.is_retriable()), (ErrorKind::Connect, true));
 }
 
+fn hint(topic_id: Uuid, leader: Leader) -> LeaderHint {
+    LeaderHint { partition: TopicPartition::new("t", 0), topic_id, leader, endpoint: None }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_leader_hint_counts_at_once() {
     let (dialer, _) = cluster(|_| None);
@@ -320,7 +327,7 @@ async fn a_leader_hint_counts_at_once() {
     in_use.add("t");
     client.topic("t", within(5)).await.unwrap();
     let learn = |id, epoch| {
-        client.learn_leader(&TopicPartition::new("t", 0), id, Leader { node: 2, epoch }, None);
+        client.learn_leaders(vec![hint(id, Leader { node: 2, epoch })]);
     };
     learn(Uuid::ZERO, 0);
     assert_eq!(client.cluster().leader("t", 0).map(|leader| leader.node), Some(1));
@@ -562,7 +569,7 @@ async fn whoever_looks_at_a_snapshot_locks_out_nobody() {
     let mut updates = client.cluster_updates();
     let learn = |node| {
         let leader = Leader { node, epoch: node };
-        client.learn_leader(&TopicPartition::new("t", 0), Uuid::ZERO, leader, None);
+        client.learn_leaders(vec![hint(Uuid::ZERO, leader)]);
     };
     let latest = updates.latest();
     learn(1);

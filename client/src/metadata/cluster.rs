@@ -8,6 +8,8 @@ use std::sync::Arc;
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::uuid::Uuid;
 
+use crate::topic_partition::TopicPartition;
+
 /// The id of a broker; negative for a bootstrap server whose id is not known yet.
 pub type NodeId = i32;
 
@@ -80,6 +82,19 @@ pub struct Leader {
     pub node: NodeId,
     /// Its epoch; -1 where brokers are too old to tell.
     pub epoch: i32,
+}
+
+/// A partition's leader as an answer names it that was not asked for it (KIP-951).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaderHint {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// Its topic's id; zero, where brokers are too old to tell, is any topic's.
+    pub topic_id: Uuid,
+    /// Who leads it.
+    pub leader: Leader,
+    /// The leader's address, if the answer has it.
+    pub endpoint: Option<Node>,
 }
 
 impl Cluster {

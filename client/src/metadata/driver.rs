@@ -6,10 +6,9 @@ use std::time::Instant;
 
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::metadata::{MetadataRequest, MetadataResponse};
-use ottla_protocol::uuid::Uuid;
 use tokio::sync::{Notify, watch};
 
-use super::cluster::{Cluster, Leader, Node, NodeId, Topic};
+use super::cluster::{Cluster, LeaderHint, NodeId, Topic};
 use super::in_use::InUse;
 use super::refresh::{Findings, Next, Refresh, Rules, Scope};
 use super::update::is_final;
@@ -18,7 +17,6 @@ use crate::error::{Error, ErrorKind};
 use crate::options::{ClientValues, MetadataRecovery};
 use crate::router::Router;
 use crate::runtime;
-use crate::topic_partition::TopicPartition;
 
 mod updates;
 
@@ -78,15 +76,11 @@ impl Metadata {
         self.state().refresh.rebootstraps(runtime::now())
     }
 
-    /// Takes over a leader that somebody else's answer named.
-    pub(crate) fn learn_leader(
-        &self,
-        partition: &TopicPartition,
-        topic_id: Uuid,
-        leader: Leader,
-        endpoint: Option<Node>,
-    ) {
-        self.change(|cluster| cluster.with_leader(partition, topic_id, leader, endpoint));
+    /// Takes over leaders that somebody else's answer named.
+    pub(crate) fn learn_leaders(&self, hints: Vec<LeaderHint>) {
+        if !hints.is_empty() {
+            self.change(|cluster| cluster.with_leaders(hints));
+        }
     }
 
     /// Takes over a broker that somebody else's answer named.

@@ -9,6 +9,6 @@ mod in_use;
 mod refresh;
 mod update;
 
-pub use cluster::{Cluster, Leader, Node, NodeId, Partition, Topic};
+pub use cluster::{Cluster, Leader, LeaderHint, Node, NodeId, Partition, Topic};
 pub(crate) use driver::Metadata;
 pub use driver::{ClusterUpdates, TopicsInUse};

@@ -17,7 +17,7 @@ use ottla_protocol::messages::metadata::{
 };
 use ottla_protocol::uuid::Uuid;
 
-use super::cluster::{Cluster, Leader, Node, NodeId, Partition, Topic, TopicError};
+use super::cluster::{Cluster, LeaderHint, Node, NodeId, Partition, Topic, TopicError};
 use crate::topic_partition::TopicPartition;
 
 impl Cluster {
@@ -72,31 +72,42 @@ impl Cluster {
         next
     }
 
-    /// The snapshot after somebody learned elsewhere of the leader of a partition of this topic; `None` if it is no news.
-    pub(super) fn with_leader(
-        &self,
-        partition: &TopicPartition,
-        topic_id: Uuid,
-        leader: Leader,
-        endpoint: Option<Node>,
-    ) -> Option<Cluster> {
-        let known = self.topic(&partition.topic)?;
-        let old = known.partition(partition.partition)?;
-        let reachable = endpoint.is_some() || self.nodes.contains_key(&leader.node);
-        let is_news = leader.epoch > old.leader_epoch && leader.node >= 0 && reachable;
-        if !is_news || !is_same_topic(known.id, topic_id) {
-            return None;
+    /// The snapshot after somebody learned elsewhere of leaders; `None` if nothing of it is news. However many they are, it is
+    /// one snapshot, and each topic among them is copied once.
+    pub(super) fn with_leaders(&self, hints: impl IntoIterator<Item = LeaderHint>) -> Option<Cluster> {
+        let mut next = None;
+        for hint in hints {
+            if next.as_ref().unwrap_or(self).is_news(&hint) {
+                let next =
+                    next.get_or_insert_with(|| Cluster { generation: self.generation + 1, ..self.clone() });
+                next.take(hint);
+            }
         }
-        let mut topic = Topic::clone(known);
-        let changed = topic.partitions.get_mut(usize::try_from(partition.partition).ok()?)?;
-        changed.leader = Some(leader.node);
-        changed.leader_epoch = leader.epoch;
-        changed.error = ErrorCode::NONE;
-        let mut next = self.clone();
-        next.topics.insert(Arc::clone(&topic.name), Arc::new(topic));
-        next.nodes.extend(endpoint.map(|node| (node.id, node)));
-        next.generation += 1;
-        Some(next)
+        next
+    }
+
+    fn is_news(&self, hint: &LeaderHint) -> bool {
+        let LeaderHint { partition, topic_id, leader, endpoint } = hint;
+        let Some(topic) = self.topic(&partition.topic) else { return false };
+        let Some(known) = topic.partition(partition.partition) else { return false };
+        let reachable = endpoint.is_some() || self.nodes.contains_key(&leader.node);
+        leader.epoch > known.leader_epoch
+            && leader.node >= 0
+            && reachable
+            && is_same_topic(topic.id, *topic_id)
+    }
+
+    fn take(&mut self, hint: LeaderHint) {
+        let LeaderHint { partition: TopicPartition { topic, partition }, leader, endpoint, .. } = hint;
+        let topic = self.topics.get_mut(&topic).map(Arc::make_mut);
+        let place = usize::try_from(partition).ok();
+        let Some(known) = topic.zip(place).and_then(|(topic, at)| topic.partitions.get_mut(at)) else {
+            return;
+        };
+        known.leader = Some(leader.node);
+        known.leader_epoch = leader.epoch;
+        known.error = ErrorCode::NONE;
+        self.nodes.extend(endpoint.map(|node| (node.id, node)));
     }
 
     /// The snapshot with a broker that another answer named; `None` if it is no news.
@@ -190,6 +201,7 @@ fn partition(answer: &MetadataResponsePartition, old: Option<&Partition>) -> Par
 mod tests {
     use ottla_protocol::messages::metadata::MetadataResponseBroker;
 
+    use super::super::cluster::Leader;
     use super::*;
 
     /// A topic's name, the byte its id is made of, and each partition's leader and epoch.
@@ -303,20 +315,51 @@ mod tests {
         assert_eq!((leaders(&back, "t"), back.topic_error("t")), (vec![Some((1, 2))], None));
     }
 
+    /// Of a partition of the topic whose id is made of this byte.
+    fn hint(name: &str, partition: i32, id: u8, (node, epoch): (NodeId, i32)) -> LeaderHint {
+        LeaderHint {
+            partition: TopicPartition::new(name, partition),
+            topic_id: Uuid([id; 16]),
+            leader: Leader { node, epoch },
+            endpoint: None,
+        }
+    }
+
+    #[test]
+    fn leaders_that_one_answer_names_are_one_change_in_which_each_hint_is_judged_by_those_before() {
+        let first = Cluster::default().updated(
+            answer(&[("t", 1, &[(1, 5), (1, 5), (1, 5)]), ("u", 2, &[(1, 1)]), ("v", 3, &[(1, 1)])]),
+            all,
+        );
+        let node = Node { id: 2, host: "b".into(), port: 1, rack: None };
+        let hints = [
+            hint("t", 2, 1, (2, 6)),
+            LeaderHint { endpoint: Some(node), ..hint("t", 0, 1, (2, 7)) },
+            hint("t", 0, 1, (1, 6)),
+            hint("t", 1, 1, (2, 6)),
+            hint("u", 0, 9, (2, 2)),
+        ];
+        let second = first.with_leaders(hints).unwrap();
+        assert_eq!(leaders(&second, "t"), [Some((2, 7)), Some((2, 6)), Some((1, 5))]);
+        assert_eq!(leaders(&second, "u"), [Some((1, 1))]);
+        assert_eq!(second.generation(), first.generation() + 1);
+        assert!(Arc::ptr_eq(&first.topics["v"], &second.topics["v"]), "what did not change is shared");
+        assert_eq!(leaders(&first, "t"), [Some((1, 5)); 3]);
+        assert_eq!(second.with_leaders([hint("t", 0, 1, (2, 7))]), None);
+    }
+
     #[test]
     fn a_leader_learned_elsewhere_counts_only_if_its_epoch_is_newer() {
         let first = Cluster::default().updated(answer(&[("t", 1, &[(1, 5)])]), all);
-        let hint = |name, partition, node, epoch| {
-            let id = Uuid([1; 16]);
-            first.with_leader(&TopicPartition::new(name, partition), id, Leader { node, epoch }, None)
-        };
+        let hint =
+            |name, partition, node, epoch| first.with_leaders([hint(name, partition, 1, (node, epoch))]);
         assert_eq!(hint("t", 0, 2, 5), None);
         assert_eq!(hint("t", 0, 2, 6), None, "node 2 has no address");
         assert_eq!(hint("t", 1, 1, 6), None);
         assert_eq!(hint("x", 0, 1, 6), None);
         let node = Node { id: 2, host: "b".into(), port: 1, rack: None };
-        let (partition, leader) = (TopicPartition::new("t", 0), Leader { node: 2, epoch: 6 });
-        let second = first.with_leader(&partition, Uuid([1; 16]), leader, Some(node.clone())).unwrap();
+        let second = LeaderHint { endpoint: Some(node.clone()), ..super::tests::hint("t", 0, 1, (2, 6)) };
+        let second = first.with_leaders([second]).unwrap();
         assert_eq!((leaders(&second, "t"), second.node(2)), (vec![Some((2, 6))], Some(&node)));
         let stale = second.updated(answer(&[("t", 1, &[(1, 5)])]), all);
         assert_eq!(leaders(&stale, "t"), [Some((2, 6))]);
@@ -325,10 +368,7 @@ mod tests {
     #[test]
     fn a_leader_of_a_topic_that_was_deleted_is_not_taken_for_that_of_its_successor() {
         let successor = Cluster::default().updated(answer(&[("t", 2, &[(1, 0)])]), all);
-        let hint = |id| {
-            let (partition, leader) = (TopicPartition::new("t", 0), Leader { node: 1, epoch: 11 });
-            successor.with_leader(&partition, Uuid([id; 16]), leader, None).map(|next| leaders(&next, "t"))
-        };
+        let hint = |id| successor.with_leaders([hint("t", 0, id, (1, 11))]).map(|next| leaders(&next, "t"));
         assert_eq!(hint(1), None);
         assert_eq!(hint(2), Some(vec![Some((1, 11))]));
         assert_eq!(hint(0), Some(vec![Some((1, 11))]), "brokers that know no ids are believed");

@@ -298,9 +298,7 @@ async fn ask(context: &Context, node: NodeId) -> Result<Option<FetchResponse>, E
 }
 
 fn follow(context: &Context, consequences: Consequences) {
-    for hint in consequences.hints {
-        context.client.learn_leader(&hint.partition, hint.topic_id, hint.leader, hint.endpoint);
-    }
+    context.client.learn_leaders(consequences.hints);
     if consequences.stale_metadata {
         context.client.refresh_metadata();
     }

@@ -10,10 +10,9 @@ use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use bytes::Bytes;
-use ottla_client::{Error, Leader, Node, NodeId, TopicPartition};
+use ottla_client::{Error, Leader, LeaderHint, Node, NodeId, TopicPartition};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::fetch::{FetchResponse, NodeEndpoint, PartitionData};
-use ottla_protocol::uuid::Uuid;
 
 use super::completed::CompletedFetch;
 use super::frames::Frame;
@@ -21,15 +20,6 @@ use super::session::Wanted;
 use super::state::FetchState;
 use crate::options::IsolationLevel;
 use crate::subscription::{Assigned, PreferredReplica};
-
-/// A leader that an answer names (KIP-951).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LeaderHint {
-    pub(crate) partition: TopicPartition,
-    pub(crate) topic_id: Uuid,
-    pub(crate) leader: Leader,
-    pub(crate) endpoint: Option<Node>,
-}
 
 /// What the driver has to do after an answer.
 #[derive(Debug, Default, PartialEq, Eq)]

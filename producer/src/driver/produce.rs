@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ottla_client::{Client, Cluster, Connection, Error, ErrorKind, Leader, Node, TopicPartition};
+use ottla_client::{Client, Cluster, Connection, Error, ErrorKind, Leader, LeaderHint, Node, TopicPartition};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -106,7 +106,7 @@ fn by_topic(items: Vec<Item>, cluster: &Cluster) -> (Vec<SentItem>, Vec<TopicPro
         if at == topics.len() {
             let topic_id = cluster.topic(&topic).map_or(Uuid::ZERO, |topic| topic.id);
             topics.push(TopicProduceData {
-                name: topic.to_string(),
+                name: String::from(&*topic),
                 topic_id,
                 ..TopicProduceData::default()
             });
@@ -142,13 +142,10 @@ pub(super) fn learn_leaders(client: &Client, sent: &[SentItem], response: &Produ
     }
     let endpoints: HashMap<_, _> = response.node_endpoints.iter().map(|node| (node.node_id, node)).collect();
     let mut places = Places::of(sent);
-    let mut learned = false;
-    for (name, topic_id, partition) in moved {
-        let Some(item) = places.take(name, topic_id, partition.index).and_then(|at| sent.get(at)) else {
-            continue;
-        };
+    let hints = moved.filter_map(|(name, topic_id, partition)| {
+        let item = sent.get(places.take(name, topic_id, partition.index)?)?;
         let leader = &partition.current_leader;
-        let node = endpoints.get(&leader.leader_id).and_then(|node| {
+        let endpoint = endpoints.get(&leader.leader_id).and_then(|node| {
             Some(Node {
                 id: node.node_id,
                 host: node.host.as_str().into(),
@@ -156,11 +153,16 @@ pub(super) fn learn_leaders(client: &Client, sent: &[SentItem], response: &Produ
                 rack: node.rack.as_deref().map(Into::into),
             })
         });
-        let name = TopicPartition::new(Arc::clone(&item.topic), item.partition);
-        let leader = Leader { node: leader.leader_id, epoch: leader.leader_epoch };
-        client.learn_leader(&name, item.topic_id, leader, node);
-        learned = true;
-    }
+        Some(LeaderHint {
+            partition: TopicPartition::new(Arc::clone(&item.topic), item.partition),
+            topic_id: item.topic_id,
+            leader: Leader { node: leader.leader_id, epoch: leader.leader_epoch },
+            endpoint,
+        })
+    });
+    let hints: Vec<_> = hints.collect();
+    let learned = !hints.is_empty();
+    client.learn_leaders(hints);
     learned
 }
 
