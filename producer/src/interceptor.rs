@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ottla_client::Error;
 
 use crate::acknowledge::isolated;
-use crate::completion::Delivered;
+use crate::delivery::Delivered;
 use crate::record::{Header, Record};
 
 /// Looks at records, and may add headers to them.

@@ -24,6 +24,7 @@ mod batch;
 mod body;
 mod builder;
 mod completion;
+mod delivery;
 mod driver;
 mod interceptor;
 mod memory;
@@ -41,7 +42,7 @@ mod typed;
 
 pub use acknowledge::Callback;
 pub use builder::ProducerBuilder;
-pub use completion::{Delivered, Delivery};
+pub use delivery::{Delivered, Delivery};
 pub use interceptor::{Acknowledgement, Interceptor, SendId, Sending};
 pub use metrics::ProducerMetrics;
 pub use options::{Acks, CompressionType, ProducerOptions, ProducerValues};

@@ -8,7 +8,7 @@ use ottla_client::serialize::{SerializeError, Serializer};
 use ottla_client::{Error, ErrorKind};
 
 use crate::acknowledge::isolated;
-use crate::completion::{Delivered, Delivery};
+use crate::delivery::{Delivered, Delivery};
 use crate::producer::Producer;
 use crate::record::{Header, Record};
 

@@ -49,6 +49,8 @@ pub const FACADES: &[(&str, &str)] = &[
     ),
     ("consumer/src/group/handle.rs", "the handle of a group's task: the channels between the two"),
     ("producer/src/producer.rs", "the facade: waits for metadata and room"),
+    ("producer/src/producer/life.rs", "the facade's questions to the producer's task"),
+    ("producer/src/producer/start.rs", "where the producer's task is started"),
     ("producer/src/runtime.rs", "where the driver and the facade get clock, chance and tasks from"),
 ];
 

@@ -33,7 +33,7 @@ pub(crate) use run::Surroundings;
 use topics::{Lasting, TopicBuffers, Topics};
 
 use crate::acknowledge::Attach;
-use crate::completion::Delivery;
+use crate::delivery::Delivery;
 use crate::memory::{Charge, Memory};
 use crate::partitioner::{Choice, Load, Partitioner, PartitionerClass, Partitions, Route, Sticky, route};
 use crate::record::Record;

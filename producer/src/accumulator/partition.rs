@@ -16,7 +16,8 @@ use super::inbox::Inbox;
 use super::ratio::Ratio;
 use crate::acknowledge::{Attach, Lineup};
 use crate::batch::Batch;
-use crate::completion::{Completion, Delivery, Place, Teller};
+use crate::completion::{Completion, Teller};
+use crate::delivery::{Delivery, Place};
 use crate::memory::{Charge, Charged, Memory};
 use crate::record::Record;
 

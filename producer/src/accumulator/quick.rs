@@ -7,7 +7,7 @@ use super::partition::{Locked, PartitionBuffer};
 use super::recent::{self, Known};
 use super::topics::TopicBuffers;
 use super::{Accumulator, Route};
-use crate::completion::Place;
+use crate::delivery::Place;
 use crate::partitioner::{PartitionerClass, Sticky};
 use crate::record::Record;
 

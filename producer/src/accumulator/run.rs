@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use super::{Accumulator, Attempt, Reason, Route, recent};
-use crate::completion::Delivery;
+use crate::delivery::Delivery;
 use crate::partitioner::PartitionerClass;
 use crate::record::Record;
 

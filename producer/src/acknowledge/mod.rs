@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use ottla_client::{Error, ErrorKind};
 
-use crate::completion::Delivered;
+use crate::delivery::Delivered;
 use crate::interceptor::{Acknowledgement, SendId};
 pub(crate) use attached::Attached;
 pub(crate) use outbox::{Lineup, Outbox};

@@ -1,7 +1,8 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::completion::{Completion, Delivery, Outcome, Part, Teller};
+use crate::completion::{Completion, Outcome, Part, Teller};
+use crate::delivery::Delivery;
 use crate::interceptor::{Interceptor, Interceptors, Sending};
 use crate::record::Record;
 

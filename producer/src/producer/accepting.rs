@@ -8,7 +8,7 @@ use ottla_client::Error;
 
 use super::Producer;
 use crate::accumulator::Attempt;
-use crate::completion::Delivery;
+use crate::delivery::Delivery;
 use crate::record::Record;
 use crate::runtime;
 

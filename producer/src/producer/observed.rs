@@ -5,7 +5,7 @@ use ottla_client::Error;
 use super::{Producer, TrySendError};
 use crate::accumulator::{Attempt, Reason};
 use crate::acknowledge::{Attach, Callback, Unaccepted};
-use crate::completion::{Delivered, Delivery};
+use crate::delivery::{Delivered, Delivery};
 use crate::interceptor::AddedHeaders;
 use crate::metrics::ProducerMetrics;
 use crate::record::{Header, Record};

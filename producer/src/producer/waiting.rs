@@ -7,7 +7,7 @@ use ottla_protocol::error_code::ErrorCode;
 
 use super::{FAR_FUTURE, Producer};
 use crate::accumulator::{Attempt, Reason};
-use crate::completion::Delivery;
+use crate::delivery::Delivery;
 use crate::memory::Charge;
 use crate::record::Record;
 use crate::runtime;

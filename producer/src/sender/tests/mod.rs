@@ -20,7 +20,7 @@ use ottla_protocol::records::Batches;
 
 use super::*;
 use crate::accumulator::Attempt;
-use crate::completion::{Delivered, Delivery};
+use crate::delivery::{Delivered, Delivery};
 use crate::partitioner::PartitionerClass;
 use crate::record::Record;
 
