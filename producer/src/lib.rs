@@ -31,6 +31,7 @@ mod memory;
 pub mod metrics;
 #[cfg(test)]
 mod model;
+mod nodes;
 mod options;
 mod partitioner;
 mod producer;

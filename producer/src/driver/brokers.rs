@@ -1,7 +1,6 @@
 //! Connections to leaders, and the produce requests that are on their way over them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Bound;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,6 +12,7 @@ use tracing::Span;
 
 use super::Shared;
 use super::produce::{self, SentItem, Terms};
+use crate::nodes::NodeSet;
 use crate::runtime;
 use crate::sender::{Answer, RequestId, Sender};
 
@@ -27,6 +27,10 @@ pub(super) struct Brokers {
     request_timeout: Duration,
     backoff: Backoff,
     by_id: BTreeMap<NodeId, Broker>,
+    /// Those that are being connected to, and those that owe an answer.
+    busy: NodeSet,
+    /// Those that could not be reached.
+    unreachable: BTreeMap<NodeId, Pause>,
     /// The one of which something happened last.
     last: NodeId,
 }
@@ -35,11 +39,15 @@ pub(super) struct Brokers {
 struct Broker {
     connection: Option<Connection>,
     connecting: Option<Connecting>,
-    /// No attempt to connect before.
-    pause_until: Option<Instant>,
-    failures: u32,
     /// In the order in which they were submitted, which is that of their answers.
     requests: VecDeque<Request>,
+}
+
+struct Pause {
+    /// No attempt to connect before.
+    until: Instant,
+    /// Attempts that failed in a row.
+    failures: u32,
 }
 
 struct Request {
@@ -72,6 +80,8 @@ impl Brokers {
             request_timeout: shared.values().request_timeout,
             backoff: shared.values().backoff(),
             by_id: BTreeMap::new(),
+            busy: NodeSet::default(),
+            unreachable: BTreeMap::new(),
             last: NodeId::MIN,
         }
     }
@@ -81,10 +91,13 @@ impl Brokers {
         let broker = self.by_id.entry(node).or_default();
         let Some(connection) = broker.connection.as_ref().filter(|connection| !connection.is_closed()) else {
             broker.connection = None;
-            if broker.connecting.is_none() && broker.pause_until.is_none_or(|until| until <= now) {
+            if broker.connecting.is_none()
+                && self.unreachable.get(&node).is_none_or(|pause| pause.until <= now)
+            {
                 let (client, deadline) = (self.client.clone(), now + self.request_timeout);
                 broker.connecting =
                     Some(Box::pin(async move { client.connection(node, Purpose::Produce, deadline).await }));
+                self.busy.insert(node);
             }
             return;
         };
@@ -99,6 +112,7 @@ impl Brokers {
                 Ok((sent, answering)) => {
                     drop(entered);
                     broker.requests.push_back(Request { id, sent, answering, span });
+                    self.busy.insert(node);
                 }
                 Err(error) => {
                     let failed = |_| Answer::Failed(error.clone());
@@ -108,35 +122,56 @@ impl Brokers {
         }
     }
 
+    /// Forgets brokers that left the cluster, as far as nothing is under way to them.
+    pub(super) fn forget_gone(&mut self, is_known: impl Fn(NodeId) -> bool, now: Instant) {
+        self.by_id.retain(|node, broker| is_known(*node) || !broker.is_quiet());
+        self.unreachable.retain(|node, pause| is_known(*node) || pause.until > now);
+    }
+
     /// When to try again to send.
     pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
-        self.by_id.values().filter_map(|broker| broker.pause_until).filter(|until| *until > now).min()
+        self.unreachable.values().map(|pause| pause.until).filter(|until| *until > now).min()
     }
 
     /// The next thing that happens.
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        let Brokers { client, backoff, by_id, last, .. } = self;
+        let Brokers { by_id, busy, last, .. } = self;
         // They take turns: the answers of one whose next is always there already would keep those of others waiting.
-        for turn in [(Bound::Excluded(*last), Bound::Unbounded), (Bound::Unbounded, Bound::Included(*last))] {
-            for (node, broker) in by_id.range_mut::<NodeId, _>(turn) {
-                if let Poll::Ready(event) = broker.poll_event(*node, client, backoff, cx) {
-                    *last = *node;
-                    return Poll::Ready(event);
-                }
+        let happened = busy.round_from(*last).find_map(|node| {
+            let broker = by_id.get_mut(&node)?;
+            match broker.poll_event(node, cx) {
+                Poll::Ready(event) => Some((node, event, broker.is_quiet())),
+                Poll::Pending => None,
             }
+        });
+        let Some((node, event, quiet)) = happened else { return Poll::Pending };
+        *last = node;
+        if quiet {
+            busy.remove(node);
         }
-        Poll::Pending
+        match &event {
+            Event::Connected => drop(self.unreachable.remove(&node)),
+            Event::Unreachable { .. } => self.pause(node),
+            // Its partitions may have moved, and it is the last to tell.
+            Event::Answered { result: Err(error), .. } if error.kind() == ErrorKind::Timeout => {
+                self.client.avoid(node);
+            }
+            Event::Answered { .. } => {}
+        }
+        Poll::Ready(event)
+    }
+
+    fn pause(&mut self, node: NodeId) {
+        let now = runtime::now();
+        let pause = self.unreachable.entry(node).or_insert(Pause { until: now, failures: 0 });
+        // At least a little, or a refusal at once would make this a busy loop.
+        let length = self.backoff.next(pause.failures, runtime::random()).max(Duration::from_millis(1));
+        *pause = Pause { until: now + length, failures: pause.failures + 1 };
     }
 }
 
 impl Broker {
-    fn poll_event(
-        &mut self,
-        node: NodeId,
-        client: &Client,
-        backoff: &Backoff,
-        cx: &mut Context<'_>,
-    ) -> Poll<Event> {
+    fn poll_event(&mut self, node: NodeId, cx: &mut Context<'_>) -> Poll<Event> {
         if let Some(connecting) = &mut self.connecting
             && let Poll::Ready(result) = connecting.as_mut().poll(cx)
         {
@@ -144,30 +179,23 @@ impl Broker {
             return Poll::Ready(match result {
                 Ok(connection) => {
                     self.connection = Some(connection);
-                    self.failures = 0;
-                    self.pause_until = None;
                     Event::Connected
                 }
-                Err(error) => {
-                    let pause = backoff.next(self.failures, runtime::random());
-                    self.failures += 1;
-                    // At least a little, or a refusal at once would make this a busy loop.
-                    self.pause_until = Some(runtime::now() + pause.max(Duration::from_millis(1)));
-                    Event::Unreachable { node, error }
-                }
+                Err(error) => Event::Unreachable { node, error },
             });
         }
         if let Some(request) = self.requests.front_mut()
             && let Poll::Ready(result) = request.answering.as_mut().poll(cx)
             && let Some(Request { id, sent, span, .. }) = self.requests.pop_front()
         {
-            // Its partitions may have moved, and it is the last to tell.
-            if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout) {
-                client.avoid(node);
-            }
             return Poll::Ready(Event::Answered { id, sent, result, span });
         }
         Poll::Pending
+    }
+
+    /// Whether nothing can happen before something is sent.
+    fn is_quiet(&self) -> bool {
+        self.connecting.is_none() && self.requests.is_empty()
     }
 }
 
@@ -186,20 +214,27 @@ mod tests {
     use super::*;
     use crate::options::ProducerOptions;
 
-    #[tokio::test]
-    async fn brokers_whose_answers_are_all_there_take_turns() {
+    fn brokers() -> Brokers {
         let dialer = Arc::new(ScriptedDialer::new(|_| Answer::Default));
         let options = ClientOptions::new().bootstrap_servers("boot:9092");
         let values = ProducerOptions::new();
-        let mut brokers = Brokers {
+        Brokers {
             client: Client::with_dialer(options, dialer).expect("options"),
             terms: Terms::of(values.values()),
             request_timeout: Duration::from_secs(1),
             backoff: values.values().backoff(),
             by_id: BTreeMap::new(),
+            busy: NodeSet::default(),
+            unreachable: BTreeMap::new(),
             last: NodeId::MIN,
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn brokers_whose_answers_are_all_there_take_turns() {
+        let mut brokers = brokers();
         for node in [1, 2, 3] {
+            brokers.busy.insert(node);
             let broker = brokers.by_id.entry(node).or_default();
             for number in 0..2 {
                 let answering: Answering = Box::pin(async { Ok(None) });
@@ -215,5 +250,26 @@ mod tests {
             }
         }
         assert_eq!(answered, [10, 20, 30, 11, 21, 31]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn brokers_that_left_are_forgotten_unless_they_owe_an_answer_or_are_not_to_be_tried_yet() {
+        let mut brokers = brokers();
+        let now = runtime::now();
+        for node in [1, 2, 3] {
+            brokers.by_id.entry(node).or_default();
+            brokers.pause(node);
+        }
+        let answering: Answering = Box::pin(std::future::pending());
+        let request = Request { id: RequestId(1), sent: Vec::new(), answering, span: Span::none() };
+        brokers.by_id.entry(1).or_default().requests.push_back(request);
+        let left = |brokers: &Brokers| {
+            let paused: Vec<_> = brokers.unreachable.keys().copied().collect();
+            (brokers.by_id.keys().copied().collect::<Vec<_>>(), paused)
+        };
+        brokers.forget_gone(|node| node == 2, now);
+        assert_eq!(left(&brokers), (vec![1, 2], vec![1, 2, 3]));
+        brokers.forget_gone(|node| node == 2, now + Duration::from_secs(60));
+        assert_eq!(left(&brokers), (vec![1, 2], vec![2]));
     }
 }

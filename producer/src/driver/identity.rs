@@ -1,6 +1,8 @@
-//! Asks a broker for a producer id.
+//! [`Asking`]: asks a broker for a producer id, until there is one.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use ottla_client::{Error, ErrorKind, Target};
 use ottla_protocol::error_code::ErrorCode;
@@ -18,8 +20,34 @@ pub(super) struct NoIdentity {
     pub(super) fatal: bool,
 }
 
+type Question = Pin<Box<dyn Future<Output = Result<Identity, NoIdentity>> + Send>>;
+
+/// One question at a time.
+#[derive(Default)]
+pub(super) struct Asking {
+    question: Option<Question>,
+    /// Questions in a row that got no producer id.
+    failures: u32,
+}
+
+impl Asking {
+    /// Asks, unless it does already; after a pause if it failed before.
+    pub(super) fn ask(&mut self, shared: &Arc<Shared>) {
+        self.question.get_or_insert_with(|| Box::pin(ask(Arc::clone(shared), self.failures)));
+    }
+
+    /// What came of it. Pending where nothing was asked, and then `cx` is not woken.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Identity, NoIdentity>> {
+        let Some(question) = &mut self.question else { return Poll::Pending };
+        let answer = ready!(question.as_mut().poll(cx));
+        self.question = None;
+        self.failures = if answer.is_ok() { 0 } else { self.failures + 1 };
+        Poll::Ready(answer)
+    }
+}
+
 /// Asks once, after a pause if it failed before.
-pub(super) async fn ask(shared: Arc<Shared>, failures: u32) -> Result<Identity, NoIdentity> {
+async fn ask(shared: Arc<Shared>, failures: u32) -> Result<Identity, NoIdentity> {
     if failures > 0 {
         let pause = shared.values().backoff().next(failures - 1, runtime::random());
         runtime::sleep_until(runtime::now() + pause).await;

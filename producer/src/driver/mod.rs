@@ -6,31 +6,36 @@
 
 mod alarm;
 mod brokers;
+mod commands;
 mod identity;
 mod interest;
 mod produce;
 mod seal;
+mod view;
 
 use std::collections::HashSet;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use ottla_client::{Client, Cluster, ClusterUpdates, Error, ErrorKind, NodeId, Topic};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use ottla_client::{Client, Cluster, Error, ErrorKind, Topic};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::accumulator::Accumulator;
 use crate::acknowledge::Outbox;
-use crate::completion::Completion;
 use crate::options::{ProducerOptions, ProducerValues};
 use crate::runtime;
 use crate::sender::{Answer, Sender};
 use crate::sequence::Identity;
 use alarm::Alarm;
 use brokers::{Brokers, Event};
+pub(crate) use commands::Command;
+use commands::Ending;
+use identity::{Asking, NoIdentity};
 pub(crate) use interest::Interest;
 pub(crate) use seal::Sealers;
+use view::View;
 
 /// What handles and task share.
 #[derive(Debug)]
@@ -61,41 +66,19 @@ impl Shared {
     }
 }
 
-/// What a handle asks of the task.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Send every batch that was opened at this instant at the latest, and say what to wait for.
-    Flush(Instant, oneshot::Sender<Vec<Arc<Completion>>>),
-    /// Say when callbacks and interceptors know every outcome that there is now.
-    Deliver(oneshot::Sender<()>),
-    /// Fail everything that has no outcome.
-    Abort(oneshot::Sender<()>),
-    /// End when all records have their outcome, or at the deadline; says how it ended.
-    Close(Instant, oneshot::Sender<Result<(), Error>>),
-}
-
-type IdentityFuture = Pin<Box<dyn Future<Output = Result<Identity, identity::NoIdentity>> + Send>>;
-type Changing = Pin<Box<dyn Future<Output = ()> + Send>>;
-
 /// The task.
 pub(crate) struct Driver {
     shared: Arc<Shared>,
     sender: Sender,
     commands: mpsc::UnboundedReceiver<Command>,
-    updates: ClusterUpdates,
-    /// Ready when there is a snapshot that `updates` has not seen; kept, as to wait anew costs more than to go on waiting.
-    changing: Changing,
-    cluster: Arc<Cluster>,
+    cluster: View,
     brokers: Brokers,
     sealers: Sealers,
-    identity: Option<IdentityFuture>,
-    /// How often getting a producer id failed in a row.
-    identity_failures: u32,
+    identity: Asking,
+    /// Partitions that handles appended to; kept for its memory.
     touched: Vec<u32>,
     alarm: Alarm,
-    /// Set once the task should end.
-    closing: Option<Instant>,
-    closers: Vec<oneshot::Sender<Result<(), Error>>>,
+    ending: Ending,
     /// Goes last, when everything is told: handles see by it that nobody will answer any more.
     _alive: watch::Receiver<()>,
 }
@@ -108,22 +91,17 @@ impl Driver {
         commands: mpsc::UnboundedReceiver<Command>,
         alive: watch::Receiver<()>,
     ) -> Self {
-        let updates = shared.client.cluster_updates();
         Driver {
             brokers: Brokers::new(&shared),
             sealers,
-            cluster: shared.client.cluster(),
-            changing: next_snapshot(updates.clone()),
-            updates,
+            cluster: View::new(&shared.client),
             shared,
             sender,
             commands,
-            identity: None,
-            identity_failures: 0,
+            identity: Asking::default(),
             touched: Vec::new(),
             alarm: Alarm::default(),
-            closing: None,
-            closers: Vec::new(),
+            ending: Ending::default(),
             _alive: alive,
         }
     }
@@ -154,7 +132,7 @@ impl Driver {
             self.act(now);
             // What was sent above is on its way while the application is busy here.
             self.shared.outbox.deliver();
-            if let Some(deadline) = self.closing {
+            if let Some(deadline) = self.ending.deadline {
                 let idle = self.sender.is_idle();
                 if idle || now >= deadline {
                     return Poll::Ready((idle, deadline));
@@ -181,10 +159,8 @@ impl Driver {
             self.sender.sealed(index, job, body, now);
             happened = true;
         }
-        if let Some(identity) = &mut self.identity
-            && let Poll::Ready(result) = identity.as_mut().poll(cx)
-        {
-            self.identified(result, now);
+        if let Poll::Ready(answer) = self.identity.poll(cx) {
+            self.identified(answer, now);
             happened = true;
         }
         happened
@@ -192,47 +168,45 @@ impl Driver {
 
     /// Takes in what happens without the task's doing.
     fn poll_others(&mut self, cx: &mut Context<'_>, now: Instant) {
-        while (self.closing.is_none() || !self.commands.is_closed())
+        while (self.ending.deadline.is_none() || !self.commands.is_closed())
             && let Poll::Ready(command) = self.commands.poll_recv(cx)
         {
             self.command(command, now);
         }
-        while self.changing.as_mut().poll(cx).is_ready() {
-            if self.updates.has_changed() {
-                self.learn_cluster(now);
-            }
-            self.changing = next_snapshot(self.updates.clone());
+        while let Poll::Ready(before) = self.cluster.poll_renewed(cx) {
+            self.learn_cluster(&before, now);
         }
     }
 
     /// When there is something to do although nothing happens.
     fn due(&self, now: Instant) -> Option<Instant> {
         let topics = self.shared.topics.next_expiry();
-        let due = [self.sender.next_wake(now), self.brokers.next_wake(now), self.closing, topics];
+        let due = [self.sender.next_wake(now), self.brokers.next_wake(now), self.ending.deadline, topics];
         due.into_iter().flatten().min()
     }
 
     /// Takes in what the handles left and what time brought.
     fn absorb(&mut self, now: Instant) {
         // A topic that a handle has just learned of should not look leaderless here.
-        if self.updates.has_changed() {
-            self.learn_cluster(now);
+        if self.cluster.is_stale() {
+            let before = self.cluster.renew();
+            self.learn_cluster(&before, now);
         }
         let Driver { shared, sender, cluster, touched, .. } = self;
         shared.accumulator.inbox.take(touched);
-        sender.touched(touched, now, leaders(cluster));
+        sender.touched(touched, now, cluster.leaders());
         sender.wake(now);
     }
 
     /// Does what the sender wants.
     fn act(&mut self, now: Instant) {
-        for node in self.sender.ready_nodes(now) {
-            self.brokers.send(node, &mut self.sender, &self.cluster, now);
+        let mut ready = self.sender.next_ready(None, now);
+        while let Some(node) = ready {
+            self.brokers.send(node, &mut self.sender, self.cluster.cluster(), now);
+            ready = self.sender.next_ready(Some(node), now);
         }
-        if self.identity.is_none() && self.sender.wants_identity() {
-            let failures = self.identity_failures;
-            self.identity_failures += 1;
-            self.identity = Some(Box::pin(identity::ask(Arc::clone(&self.shared), failures)));
+        if self.sender.wants_identity() {
+            self.identity.ask(&self.shared);
         }
         if self.sender.wants_metadata() {
             self.shared.client.refresh_metadata();
@@ -278,7 +252,8 @@ impl Driver {
                         let mut answers = produce::answers(&sent, response);
                         self.sender.answered(id, |at| answers.next(at), throttle, now, random);
                         if moved {
-                            self.learn_cluster(now);
+                            let before = self.cluster.renew();
+                            self.learn_cluster(&before, now);
                         }
                     }
                     Ok(None) => {
@@ -295,60 +270,11 @@ impl Driver {
         }
     }
 
-    fn command(&mut self, command: Option<Command>, now: Instant) {
-        match command {
-            Some(Command::Flush(until, reply)) => {
-                self.absorb(now);
-                let Driver { sender, cluster, .. } = self;
-                let _ = reply.send(sender.flush(until, now, leaders(cluster)));
-            }
-            Some(Command::Abort(reply)) => {
-                self.absorb(now);
-                let error = Error::new(
-                    ErrorKind::Aborted,
-                    "the application gave up records that were not acknowledged",
-                );
-                let Driver { sender, cluster, .. } = self;
-                sender.abort(&error, now, leaders(cluster));
-                self.shared.outbox.deliver();
-                let _ = reply.send(());
-            }
-            Some(Command::Deliver(reply)) => {
-                self.shared.outbox.deliver();
-                let _ = reply.send(());
-            }
-            Some(Command::Close(deadline, reply)) => {
-                self.closing = Some(self.closing.map_or(deadline, |earlier| earlier.min(deadline)));
-                self.closers.push(reply);
-            }
-            None => {
-                // The last handle is gone: `delivery.timeout.ms` bounds what is left to do.
-                let bound =
-                    now + self.shared.values().delivery_timeout + self.shared.values().request_timeout;
-                self.closing.get_or_insert(bound);
-            }
-        }
-    }
-
-    fn identified(&mut self, result: Result<Identity, identity::NoIdentity>, now: Instant) {
-        self.identity = None;
-        match result {
-            Ok(identity) => {
-                self.identity_failures = 0;
-                self.sender.identified(identity, now);
-            }
-            Err(identity::NoIdentity { error, fatal }) => {
-                tracing::debug!(%error, "no producer id");
-                self.sender.unidentified(error, fatal, now);
-            }
-        }
-    }
-
-    fn learn_cluster(&mut self, now: Instant) {
-        let before = std::mem::replace(&mut self.cluster, self.updates.latest());
+    /// Passes on how the newest snapshot differs from the one before.
+    fn learn_cluster(&mut self, before: &Cluster, now: Instant) {
         let mut others = HashSet::new();
         for name in self.shared.accumulator.topic_names() {
-            if let Some(topic) = self.cluster.topic(&name) {
+            if let Some(topic) = self.cluster.cluster().topic(&name) {
                 adopt(&self.shared.accumulator, topic);
                 // One that was gone for a while may have come back as another.
                 if before.topic(&name).is_none_or(|before| before.id != topic.id) {
@@ -359,36 +285,20 @@ impl Driver {
         if !others.is_empty() {
             self.sender.recreated(|name| others.contains(name));
         }
-        let Driver { sender, cluster, .. } = self;
-        sender.leaders(now, leaders(cluster));
+        let Driver { sender, cluster, brokers, .. } = self;
+        sender.leaders(now, cluster.leaders());
+        let is_known = |node| cluster.cluster().node(node).is_some();
+        sender.brokers(is_known);
+        brokers.forget_gone(is_known, now);
     }
 
-    async fn end(&mut self, idle: bool, deadline: Instant) {
-        let result = if idle {
-            Ok(())
-        } else {
-            let error = Error::new(
-                ErrorKind::Closed,
-                "the producer was closed before these records were acknowledged",
-            );
-            self.sender.abandon(&error, runtime::now());
-            let late = runtime::now().saturating_duration_since(deadline);
-            tracing::warn!(?late, "closed a producer with records that were not acknowledged");
-            Err(Error::new(
-                ErrorKind::Timeout,
-                "the producer's records were not all acknowledged before close's deadline",
-            ))
-        };
-        self.shared.outbox.deliver();
-        self.commands.close();
-        // Only `recv` waits for a command that is just being sent. Who asks for anything else is told that the task ended.
-        while let Some(command) = self.commands.recv().await {
-            if let Command::Close(_, closer) = command {
-                self.closers.push(closer);
+    fn identified(&mut self, answer: Result<Identity, NoIdentity>, now: Instant) {
+        match answer {
+            Ok(identity) => self.sender.identified(identity, now),
+            Err(NoIdentity { error, fatal }) => {
+                tracing::debug!(%error, "no producer id");
+                self.sender.unidentified(error, fatal, now);
             }
-        }
-        for closer in self.closers.drain(..) {
-            let _ = closer.send(result.clone());
         }
     }
 }
@@ -402,24 +312,10 @@ impl Drop for Driver {
     }
 }
 
-/// Ready when there is a snapshot that has not been seen.
-fn next_snapshot(mut updates: ClusterUpdates) -> Changing {
-    Box::pin(async move {
-        if updates.changed().await.is_err() {
-            // The client is gone, and there will be none.
-            std::future::pending().await
-        }
-    })
-}
-
 /// Takes a topic's partitions over from metadata.
 fn adopt(accumulator: &Accumulator, topic: &Topic) {
     let leaders = topic.partitions.iter().map(|partition| partition.leader);
     accumulator.update_topic(&topic.name, leaders.collect());
-}
-
-fn leaders(cluster: &Cluster) -> impl Fn(&str, i32) -> Option<NodeId> + '_ {
-    |topic, partition| cluster.leader(topic, partition).map(|leader| leader.node)
 }
 
 #[cfg(test)]

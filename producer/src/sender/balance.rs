@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ottla_client::NodeId;
 
-use super::{NodeQueue, Sender};
+use super::Sender;
 use crate::partitioner::Load;
 
 const EVERY: Duration = Duration::from_millis(1);
@@ -38,8 +38,7 @@ impl Sender {
         if !self.rules.adaptive {
             return;
         }
-        let slow: BTreeSet<NodeId> =
-            self.nodes.iter().filter(|(_, node)| self.is_slow(node, now)).map(|(id, _)| *id).collect();
+        let slow = self.slow(now);
         let mut at_once = std::mem::take(&mut self.lanes.balance.changed);
         if slow != self.lanes.balance.slow {
             tracing::debug!(?slow, "brokers that take nothing get no records without a key");
@@ -67,16 +66,12 @@ impl Sender {
         if !self.rules.adaptive || self.rules.availability.is_zero() {
             return None;
         }
-        let waiting = self.nodes.values().filter(|node| !node.ready.is_empty());
-        let due = waiting.filter_map(|node| Some(node.waiting_since? + self.rules.availability));
-        due.filter(|due| *due > now).min()
+        self.nodes.next_slow(self.rules.availability, now)
     }
 
-    fn is_slow(&self, node: &NodeQueue, now: Instant) -> bool {
+    fn slow(&self, now: Instant) -> BTreeSet<NodeId> {
         let timeout = self.rules.availability;
-        !timeout.is_zero()
-            && !node.ready.is_empty()
-            && node.waiting_since.is_some_and(|since| now >= since + timeout)
+        if timeout.is_zero() { BTreeSet::new() } else { self.nodes.slow(timeout, now).collect() }
     }
 
     fn reckon(&mut self, id: u32, now: Instant) {

@@ -17,13 +17,14 @@ mod answer;
 mod balance;
 mod lane;
 mod lanes;
+mod nodes;
 mod outcome;
 mod plan;
 mod staging;
 mod sweep;
 mod timers;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,7 @@ use ottla_protocol::compression::Compressor;
 pub(crate) use answer::{Answer, Said};
 use lane::Todo;
 use lanes::Lanes;
+use nodes::Nodes;
 pub(crate) use plan::{Item, RequestId};
 pub(crate) use staging::SealJob;
 use staging::Staging;
@@ -67,7 +69,7 @@ pub(crate) struct Sender {
     accumulator: Arc<Accumulator>,
     compressor: Compressor,
     lanes: Lanes,
-    nodes: BTreeMap<NodeId, NodeQueue>,
+    nodes: Nodes,
     timers: Timers,
     /// By the order in which they were sent.
     requests: VecDeque<(RequestId, Outstanding)>,
@@ -84,19 +86,6 @@ pub(crate) struct Sender {
     fatal: Option<Error>,
 }
 
-/// A broker and the partitions that have something for it.
-#[derive(Debug, Default)]
-struct NodeQueue {
-    /// Partitions; those that have moved to another broker meanwhile are passed over.
-    ready: VecDeque<u32>,
-    in_flight: usize,
-    throttled_until: Option<Instant>,
-    /// Since when it takes nothing although something is there for it.
-    waiting_since: Option<Instant>,
-    /// Why the broker can't be reached.
-    trouble: Option<Error>,
-}
-
 #[derive(Debug)]
 struct Outstanding {
     node: NodeId,
@@ -111,7 +100,7 @@ impl Sender {
             accumulator,
             compressor,
             lanes: Lanes::default(),
-            nodes: BTreeMap::new(),
+            nodes: Nodes::default(),
             timers: Timers::default(),
             requests: VecDeque::new(),
             next_request: 0,
@@ -159,6 +148,11 @@ impl Sender {
         }
     }
 
+    /// Brokers may have left the cluster.
+    pub(crate) fn brokers(&mut self, is_known: impl Fn(NodeId) -> bool) {
+        self.nodes.forget_gone(is_known);
+    }
+
     /// Topics are others of the same name: their logs know nothing of this producer.
     pub(crate) fn recreated(&mut self, is: impl Fn(&str) -> bool) {
         for lane in self.lanes.iter_mut().filter(|lane| is(&lane.buffer.topic)) {
@@ -203,15 +197,10 @@ impl Sender {
 
     /// When to call [`Sender::wake`] next.
     pub(crate) fn next_wake(&self, now: Instant) -> Option<Instant> {
-        let throttled = self
-            .nodes
-            .values()
-            .filter(|node| !node.ready.is_empty())
-            .filter_map(|node| node.throttled_until)
-            .filter(|until| *until > now);
         let hurry = self.timers.next_hurry(now).filter(|_| self.accumulator.memory.is_short());
         let slow = self.next_slow(now);
-        throttled.chain(self.timers.next()).chain(hurry).chain(slow).chain(self.lanes.next_idle_check()).min()
+        let throttled = self.nodes.next_unthrottled(now);
+        [throttled, self.timers.next(), hurry, slow, self.lanes.next_idle_check()].into_iter().flatten().min()
     }
 
     /// Topics that have had no records for long, to be forgotten if nobody begins to use them meanwhile.
@@ -228,7 +217,7 @@ impl Sender {
     /// A broker can't be reached; the records that wait for it will say why they failed, if they do.
     pub(crate) fn unreachable(&mut self, node: NodeId, error: Error) {
         self.metadata_wanted = true;
-        self.nodes.entry(node).or_default().trouble = Some(error);
+        self.nodes.unreachable(node, error);
     }
 
     /// There is no producer id yet. A fatal error is the end.
@@ -245,10 +234,7 @@ impl Sender {
     fn trouble(&self, index: u32) -> Option<Error> {
         let lane = &self.lanes[index];
         match lane.leader {
-            Some(leader) => {
-                let trouble = self.nodes.get(&leader).and_then(|node| node.trouble.as_ref());
-                trouble.or(self.identity_trouble.as_ref()).cloned()
-            }
+            Some(leader) => self.nodes.trouble(leader).or(self.identity_trouble.as_ref()).cloned(),
             None => {
                 let doing = format!("no leader of {}-{} is known", lane.buffer.topic, lane.buffer.partition);
                 Some(Error::from_code(ottla_protocol::error_code::ErrorCode::LEADER_NOT_AVAILABLE, doing))
@@ -320,11 +306,7 @@ impl Sender {
             Todo::Send => match lane.leader {
                 Some(leader) if lane.listed != Some(leader) => {
                     lane.listed = Some(leader);
-                    let queue = self.nodes.entry(leader).or_default();
-                    if queue.ready.is_empty() {
-                        queue.waiting_since = Some(now);
-                    }
-                    queue.ready.push_back(index);
+                    self.nodes.enlist(leader, index, now);
                 }
                 Some(_) => {}
                 None => {
@@ -344,9 +326,7 @@ impl Sender {
 
     /// Whether nothing is under way that would free memory.
     fn is_stuck(&self) -> bool {
-        self.requests.is_empty()
-            && self.staging.is_idle()
-            && self.nodes.values().all(|node| node.ready.is_empty())
+        self.requests.is_empty() && self.staging.is_idle() && self.nodes.nothing_waits()
     }
 
     fn meet_new_lanes(&mut self, now: Instant, leader: impl Fn(&str, i32) -> Option<NodeId>) {

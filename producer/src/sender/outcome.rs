@@ -25,12 +25,7 @@ impl Sender {
         let Some((_, request)) = self.requests.remove(place) else { return };
         let latency = now.saturating_duration_since(request.sent_at);
         let mut answered = false;
-        if let Some(node) = self.nodes.get_mut(&request.node) {
-            node.in_flight -= 1;
-            if !throttle.is_zero() {
-                node.throttled_until = node.throttled_until.max(Some(now + throttle));
-            }
-        }
+        self.nodes.answered(request.node, throttle, now);
         // None of them is left if everything was given up meanwhile.
         for (at, (index, ticket)) in request.batches.into_iter().enumerate() {
             match answer(at) {

@@ -36,20 +36,16 @@ pub(crate) struct Item {
 }
 
 impl Sender {
-    /// The brokers that have something to get, and may get it now.
-    pub(crate) fn ready_nodes(&mut self, now: Instant) -> Vec<NodeId> {
-        for (id, node) in &mut self.nodes {
-            let moved = |index: &u32| self.lanes.find(*index).is_none_or(|lane| lane.listed != Some(*id));
-            while node.ready.front().is_some_and(moved) {
-                node.ready.pop_front();
+    /// The first broker behind `after` that has something to get, and may get it now.
+    pub(crate) fn next_ready(&mut self, mut after: Option<NodeId>, now: Instant) -> Option<NodeId> {
+        loop {
+            let node = self.nodes.next_waited_for(after)?;
+            self.pass_over(node);
+            if self.nodes.listed(node, self.rules.max_in_flight, now) > 0 {
+                return Some(node);
             }
+            after = Some(node);
         }
-        let may = |node: &&super::NodeQueue| {
-            !node.ready.is_empty()
-                && node.in_flight < self.rules.max_in_flight
-                && node.throttled_until.is_none_or(|until| until <= now)
-        };
-        self.nodes.iter().filter(|(_, node)| may(node)).map(|(id, _)| *id).collect()
     }
 
     /// The next request to `node`, if there is something to send and it may be sent now. It has to be answered by
@@ -57,17 +53,12 @@ impl Sender {
     ///
     /// Partitions take turns. The request holds as many batches as `max.request.size` allows, and one in any case.
     pub(crate) fn plan(&mut self, node: NodeId, now: Instant) -> Option<Planned> {
-        let queue = self.nodes.get(&node)?;
-        if queue.in_flight >= self.rules.max_in_flight
-            || queue.throttled_until.is_some_and(|until| until > now)
-        {
-            return None;
-        }
+        let listed = self.nodes.listed(node, self.rules.max_in_flight, now);
         let id = RequestId(self.next_request);
         let mut items = Vec::new();
         let mut batches = Vec::new();
         let mut bytes = 0;
-        for _ in 0..queue.ready.len() {
+        for _ in 0..listed {
             let Some(index) = self.pop_ready(node) else { break };
             let lane = &mut self.lanes[index];
             if lane.leader != Some(node) || lane.retry_at.is_some_and(|at| at > now) {
@@ -82,9 +73,7 @@ impl Sender {
             let again = lane.in_request == Some(id);
             if !items.is_empty() && (again || bytes + size > self.rules.max_request_size) {
                 lane.listed = Some(node);
-                if let Some(queue) = self.nodes.get_mut(&node) {
-                    queue.ready.push_front(index);
-                }
+                self.nodes.put_back(node, index);
                 break;
             }
             if let Some((ticket, item)) = self.send(index, now) {
@@ -103,10 +92,7 @@ impl Sender {
         self.accumulator.memory.meter.request_sent();
         #[cfg(feature = "metrics")]
         self.accumulator.memory.publish();
-        let queue = self.nodes.entry(node).or_default();
-        queue.in_flight += 1;
-        queue.trouble = None;
-        queue.waiting_since = Some(now);
+        self.nodes.sent(node, now);
         Some(Planned { id, items })
     }
 
@@ -157,14 +143,15 @@ impl Sender {
 
     /// The next partition that waits for this broker.
     fn pop_ready(&mut self, node: NodeId) -> Option<u32> {
-        let queue = self.nodes.get_mut(&node)?;
-        loop {
-            let index = queue.ready.pop_front()?;
-            let Some(lane) = self.lanes.find_mut(index) else { continue };
-            if lane.listed == Some(node) {
-                lane.listed = None;
-                return Some(index);
-            }
-        }
+        self.pass_over(node);
+        let index = self.nodes.pop(node)?;
+        self.lanes[index].listed = None;
+        Some(index)
+    }
+
+    /// Forgets partitions at the head of a broker's list that have moved to another, or are gone.
+    fn pass_over(&mut self, node: NodeId) {
+        let Sender { nodes, lanes, .. } = self;
+        nodes.pass_over(node, |index| lanes.find(index).is_some_and(|lane| lane.listed == Some(node)));
     }
 }

@@ -27,6 +27,11 @@ use crate::{
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
+/// Of a cluster with the topic `t`.
+pub(super) fn scripted_client() -> ottla_client::Client {
+    Cluster::new(&[1]).client()
+}
+
 async fn send(producer: &Producer, partition: i32, value: u32) -> Delivery {
     producer.send(Record::new("t").partition(partition).value(&value.to_be_bytes())).await.unwrap()
 }

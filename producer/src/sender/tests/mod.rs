@@ -195,10 +195,29 @@ fn at_most_so_many_requests_are_in_flight_to_a_broker_and_throttling_is_obeyed()
     let said = Said { base_offset: Some(1), ..Said::default() };
     bench.sender.answered(second, |_| Answer::Said(said.clone()), MS(30), bench.now, 0.5);
     assert!(bench.plan().is_none(), "throttled");
-    assert!(bench.sender.ready_nodes(bench.now).is_empty());
+    assert!(bench.sender.next_ready(None, bench.now).is_none());
     assert_eq!(bench.sender.next_wake(bench.now), Some(bench.start + MS(30)));
     bench.at(30);
     assert_eq!(bench.plan().expect("three").1, [(2, 1)]);
+}
+
+#[test]
+fn a_broker_that_left_is_forgotten_once_nothing_is_under_way_to_it() {
+    let mut bench = Bench::new(1, 200, |rules| rules.linger = Duration::ZERO);
+    let _first = bench.send(0, b"v");
+    bench.absorb();
+    bench.sender.brokers(|_| false);
+    assert_eq!(bench.sender.nodes.len(), 1, "something waits for it");
+    let (id, _) = bench.plan().expect("one");
+    bench.sender.brokers(|_| false);
+    assert_eq!(bench.sender.nodes.len(), 1, "a request is under way");
+    bench.answer(id, ErrorCode::NONE);
+    bench.sender.brokers(|node| node == 1);
+    assert_eq!(bench.sender.nodes.len(), 1, "it is there");
+    bench.sender.brokers(|_| false);
+    assert_eq!(bench.sender.nodes.len(), 0);
+    let _second = bench.send(0, b"w");
+    assert_eq!(bench.plan().expect("two").1, [(0, 1)], "it came back");
 }
 
 #[test]
@@ -207,7 +226,7 @@ fn a_leaderless_partition_waits_asks_for_metadata_and_goes_on_with_its_leader() 
     bench.leader = None;
     let _sent = bench.send(0, b"v");
     bench.at(5);
-    assert!(bench.sender.wants_metadata() && bench.sender.ready_nodes(bench.now).is_empty());
+    assert!(bench.sender.wants_metadata() && bench.sender.next_ready(None, bench.now).is_none());
     bench.sender.leaders(bench.now, |_, _| Some(1));
     assert_eq!(bench.plan().expect("led").1, [(0, 1)]);
 }
