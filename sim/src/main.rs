@@ -1,5 +1,6 @@
 //! `ottla-sim --seeds N --start S`: runs seeds, and prints those that fail.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -54,14 +55,17 @@ fn run(asked: &Asked) -> ExitCode {
                         failed.fetch_add(1, Ordering::Relaxed);
                     }
                     if asked.print || !outcome.is_good() {
-                        println!("{outcome}");
+                        // Who reads no more needs no more.
+                        if writeln!(io::stdout().lock(), "{outcome}").is_err() {
+                            return;
+                        }
                     }
                 }
             });
         }
     });
     let failed = failed.into_inner();
-    println!("{} seeds from {}, {failed} failed", asked.seeds, asked.start);
+    let _ = writeln!(io::stdout().lock(), "{} seeds from {}, {failed} failed", asked.seeds, asked.start);
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
