@@ -38,8 +38,10 @@ struct Wanting {
     committed_only: bool,
     /// The highest offset that was handed out.
     furthest: BTreeMap<Place, i64>,
-    /// What was handed out of partitions whose logs were replaced: their offsets say nothing.
-    anew: BTreeMap<Place, BTreeSet<RecordId>>,
+    /// What was handed out of partitions whose logs were replaced: their offsets alone say nothing.
+    anew: BTreeMap<Place, BTreeSet<(i64, RecordId)>>,
+    /// Where somebody went last by their own will.
+    sought: BTreeMap<Place, i64>,
 }
 
 impl Recorder {
@@ -97,7 +99,10 @@ impl Recorder {
         self.notes().wanting.values().any(|circle| {
             let last = log.last_visible(circle.committed_only);
             if let Some(anew) = circle.anew.get(place) {
-                return last.is_some_and(|last| !anew.contains(&last.record));
+                let sought = circle.sought.get(place).copied().unwrap_or(-1);
+                return last.is_some_and(|last| {
+                    sought <= last.offset && !anew.contains(&(last.offset, last.record))
+                });
             }
             let last = last.map_or(-1, |last| last.offset);
             circle.topics.contains(&place.topic) && circle.furthest.get(place).copied().unwrap_or(-1) < last
@@ -135,10 +140,16 @@ impl Notes {
                 let circle = self.circles.get(consumer).and_then(|circle| self.wanting.get_mut(circle));
                 if let Some(circle) = circle {
                     if let Some(anew) = circle.anew.get_mut(place) {
-                        anew.insert(*record);
+                        anew.insert((*offset, *record));
                     }
                     let furthest = circle.furthest.entry(place.clone()).or_insert(-1);
                     *furthest = (*furthest).max(*offset);
+                }
+            }
+            Event::Sought { consumer, place, offset } => {
+                let circle = self.circles.get(consumer).and_then(|circle| self.wanting.get_mut(circle));
+                if let Some(circle) = circle {
+                    circle.sought.insert(place.clone(), *offset);
                 }
             }
             _ => {}

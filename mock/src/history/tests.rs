@@ -418,6 +418,30 @@ fn of_a_log_that_was_replaced_the_new_one_counts() {
     assert_eq!(judged(true, &[(4, 0), (7, 1), (0, 1)]), [Rule::Altered]);
 }
 
+#[test]
+fn who_goes_behind_all_of_a_new_log_need_not_be_handed_its_last_record() {
+    let place = Place::new("t", 0);
+    let judged = |sought: &[i64]| {
+        let mut history = History::new();
+        let mut note = |event| history.note(Duration::from_secs(1), event);
+        let topics = vec!["t".into()];
+        note(Event::Opened { consumer: READER, group: None, topics, committed_only: false });
+        note(Event::Assigned { consumer: READER, place: place.clone() });
+        note(Event::Recreated { place: place.clone() });
+        note(Event::Sent { record: id(0), place: place.clone(), transaction: None });
+        note(Event::Acknowledged { record: id(0), offset: Some(0) });
+        for offset in sought {
+            note(Event::Sought { consumer: READER, place: place.clone(), offset: *offset });
+        }
+        note(Event::Finished);
+        history.keep(place.clone(), FinalLog::new([Logged::plain(0, id(0))]));
+        rules(&history)
+    };
+    assert_eq!(judged(&[1]), []);
+    assert_eq!(judged(&[0]), [Rule::Undelivered]);
+    assert_eq!(judged(&[1, 0]), [Rule::Undelivered], "it went back");
+}
+
 /// A record that is in the log twice, of which this copy was acknowledged, after a leader forgot all below an offset; and
 /// another one between the copies.
 fn written_twice(acknowledged: Option<i64>, forgotten_to: i64) -> Vec<Rule> {

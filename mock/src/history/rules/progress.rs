@@ -55,6 +55,11 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Where the group went last by a member's own will.
+    pub(super) fn sought_last(&self, circle: Circle<'a>, place: &'a Place) -> Option<i64> {
+        self.sought.get(&(circle, place)).map(|(_, offset)| *offset)
+    }
+
     /// A group was told that it committed what it had asked for at one of these times.
     pub(super) fn told(
         &mut self,
