@@ -17,7 +17,7 @@ use tokio::time::Instant as Clock;
 use tracing::Instrument;
 
 use super::request::{
-    BY_ID, Judgement, Origins, Topics, commit_request, fetch_request, judge_commit, judge_fetch, take_former,
+    Judgement, TopicOffset, Topics, commit_request, fetch_request, judge_commit, judge_fetch, take_former,
 };
 use super::{Committer, OffsetAndMetadata};
 use crate::group::Membership;
@@ -40,8 +40,7 @@ impl Committer {
     /// Dropping it leaves open whether the commit happened; it is not sent again.
     pub(crate) fn commit(
         &self,
-        offsets: &HashMap<TopicPartition, OffsetAndMetadata>,
-        origins: Origins,
+        offsets: &HashMap<TopicPartition, TopicOffset>,
         deadline: Instant,
     ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         let (this, sender) = (self.clone(), self.membership());
@@ -65,7 +64,7 @@ impl Committer {
                     Err(_) => return this.counted(called, Err(tries.give_up())),
                 },
             };
-            let result = this.commit_as(sender, pending, &origins, &mut tries).await;
+            let result = this.commit_as(sender, pending, &mut tries).await;
             this.counted(called, result)
         }
         .instrument(span)
@@ -80,11 +79,9 @@ impl Committer {
     async fn commit_as(
         &self,
         mut sender: Arc<Membership>,
-        mut pending: BTreeMap<TopicPartition, OffsetAndMetadata>,
-        origins: &Origins,
+        mut pending: BTreeMap<TopicPartition, TopicOffset>,
         tries: &mut Tries,
     ) -> Result<(), Error> {
-        let mut by_id = true;
         let mut gone = BTreeSet::new();
         loop {
             if self.member.is_some() && !self.membership().is_member() {
@@ -92,13 +89,14 @@ impl Committer {
             }
             let cluster = self.client.cluster();
             let id = |topic: &str| cluster.topic(topic).map(|topic| topic.id);
-            gone.append(&mut take_former(&mut pending, origins, id));
+            gone.append(&mut take_former(&mut pending, id));
             if pending.is_empty() {
                 return self.all_but(&gone, tries);
             }
             tries.count += 1;
-            let topics = Topics::of(&cluster, origins, pending.keys());
-            let newest = if by_id { topics.newest_version() } else { BY_ID - 1 };
+            let said = pending.iter().map(|(name, offset)| (name, offset.topic_id));
+            let topics = Topics::of(&cluster, said);
+            let newest = topics.newest_version();
             let request = |_| commit_request(&self.group_id, &sender, &pending, &topics);
             match self.ask::<OffsetCommitRequest>(request, newest, tries.deadline).await {
                 Err(failure) => self.pass_over(tries, failure)?,
@@ -112,11 +110,8 @@ impl Committer {
                         gone.extend(pending.keys().map(|partition| Arc::clone(&partition.topic)));
                         return self.all_but(&gone, tries);
                     }
-                    Judgement::Retry { code, elsewhere } => {
-                        let unknown = self.retry_after(tries, node, code, elsewhere);
-                        // By name, offsets of a topic that is gone would become those of its successor.
-                        by_id &= !unknown || pending.keys().any(|partition| origins.contains_key(partition));
-                    }
+                    // Never by name: offsets of a topic that is gone would become those of its successor.
+                    Judgement::Retry { code, elsewhere } => self.retry_after(tries, node, code, elsewhere),
                     Judgement::Membership(code) => match self.reconsider(code, &sender)? {
                         Some(newer) => {
                             sender = newer;
@@ -179,7 +174,7 @@ impl Committer {
         let mut tries = Tries::new(what, deadline);
         while !pending.is_empty() {
             tries.count += 1;
-            let topics = Topics::of(&self.client.cluster(), &Origins::new(), pending.iter());
+            let topics = Topics::of(&self.client.cluster(), pending.iter().map(|name| (name, None)));
             let newest = topics.newest_version();
             let reader = self.membership();
             let request = |version| fetch_request(&self.group_id, &reader, &pending, &topics, version);
@@ -199,7 +194,7 @@ impl Committer {
             }
             self.wait(&tries).await?;
         }
-        Ok(found)
+        Ok(found.into_iter().map(|(name, found)| (name, found.map(|found| found.offset))).collect())
     }
 
     /// Asks the coordinator once; an error names the coordinator that it speaks against.
@@ -241,8 +236,8 @@ impl Committer {
         Ok(())
     }
 
-    /// Notes a refusal that may pass; says whether the coordinator does not know a topic by its id.
-    fn retry_after(&self, tries: &mut Tries, node: NodeId, code: ErrorCode, elsewhere: bool) -> bool {
+    /// Notes a refusal that may pass.
+    fn retry_after(&self, tries: &mut Tries, node: NodeId, code: ErrorCode, elsewhere: bool) {
         tracing::debug!(node, %code, "the coordinator refused offsets");
         if elsewhere {
             self.client.forget_coordinator(&self.key(), node);
@@ -252,7 +247,6 @@ impl Committer {
         }
         tries.last =
             Some(Error::from_code(code, format!("node {node}, the coordinator of the group, refuses")));
-        code == ErrorCode::UNKNOWN_TOPIC_ID
     }
 
     /// Notes that the coordinator does not know the reader as the member `sent_as`. By the next try its epoch has been brought

@@ -22,7 +22,7 @@ use std::time::Duration;
 use ottla_client::{Backoff, Client, Lane};
 use tokio::sync::{Semaphore, watch};
 
-pub(crate) use request::Origins;
+pub(crate) use request::TopicOffset;
 
 use crate::group::{GroupConfig, Lanes, Membership, Shared};
 use crate::metrics::Meter;

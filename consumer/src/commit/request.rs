@@ -32,9 +32,20 @@ const BY_EPOCH: i16 = 9;
 /// The first version of OffsetFetch that can insist on stable offsets.
 const REQUIRE_STABLE: i16 = 7;
 
-/// The ids of the topics that positions are of. A topic that was deleted and created again has the same name, but what was
-/// read of the old one says nothing about the new one.
-pub(crate) type Origins = HashMap<TopicPartition, Uuid>;
+/// An offset, and the topic that it is of: one that was deleted and created again has the same name, but what was read of
+/// the old one says nothing about the new one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TopicOffset {
+    pub(crate) offset: OffsetAndMetadata,
+    /// The topic's id; `None` where nobody said, so that its name has to do.
+    pub(crate) topic_id: Option<Uuid>,
+}
+
+impl From<OffsetAndMetadata> for TopicOffset {
+    fn from(offset: OffsetAndMetadata) -> Self {
+        TopicOffset { offset, topic_id: None }
+    }
+}
 
 /// The topics of a request, in both forms of their names.
 #[derive(Debug, Default)]
@@ -59,20 +70,18 @@ pub(super) enum Judgement {
 }
 
 impl Topics {
-    /// By the ids in `origins` where those have one, else by the metadata.
+    /// By the ids that are said, else by the metadata.
     pub(super) fn of<'a>(
         cluster: &Cluster,
-        origins: &Origins,
-        partitions: impl Iterator<Item = &'a TopicPartition>,
+        partitions: impl Iterator<Item = (&'a TopicPartition, Option<Uuid>)>,
     ) -> Topics {
         let mut topics = Topics { complete: true, ..Topics::default() };
-        for partition in partitions {
-            let topic = &partition.topic;
+        for (TopicPartition { topic, .. }, said) in partitions {
             if topics.ids.contains_key(topic) {
                 continue;
             }
             let known = || cluster.topic(topic).map(|topic| topic.id);
-            match origins.get(partition).copied().or_else(known) {
+            match said.or_else(known) {
                 Some(id) if !id.is_zero() => {
                     topics.ids.insert(Arc::clone(topic), id);
                     topics.names.insert(id, Arc::clone(topic));
@@ -100,14 +109,13 @@ impl Topics {
 
 /// Takes out what was of topics that are others of the same name by now, by the ids that `id` knows; those topics' names.
 pub(super) fn take_former(
-    pending: &mut BTreeMap<TopicPartition, OffsetAndMetadata>,
-    origins: &Origins,
+    pending: &mut BTreeMap<TopicPartition, TopicOffset>,
     id: impl Fn(&str) -> Option<Uuid>,
 ) -> BTreeSet<Arc<str>> {
     let mut gone = BTreeSet::new();
-    pending.retain(|partition, _| {
+    pending.retain(|partition, offset| {
         let now = id(&partition.topic).filter(|id| !id.is_zero());
-        let is_former = origins.get(partition).zip(now).is_some_and(|(origin, now)| *origin != now);
+        let is_former = offset.topic_id.zip(now).is_some_and(|(said, now)| said != now);
         if is_former {
             gone.insert(Arc::clone(&partition.topic));
         }
@@ -119,11 +127,11 @@ pub(super) fn take_former(
 pub(super) fn commit_request(
     group_id: &str,
     member: &Membership,
-    offsets: &BTreeMap<TopicPartition, OffsetAndMetadata>,
+    offsets: &BTreeMap<TopicPartition, TopicOffset>,
     topics: &Topics,
 ) -> OffsetCommitRequest {
     let mut listed: Vec<OffsetCommitRequestTopic> = Vec::new();
-    for (TopicPartition { topic, partition }, offset) in offsets {
+    for (TopicPartition { topic, partition }, TopicOffset { offset, .. }) in offsets {
         if listed.last().is_none_or(|last| *last.name != **topic) {
             let (name, topic_id) = (topic.to_string(), topics.id(topic));
             listed.push(OffsetCommitRequestTopic { name, topic_id, ..Default::default() });
@@ -150,7 +158,7 @@ pub(super) fn commit_request(
 
 /// Takes from `pending` what is committed.
 pub(super) fn judge_commit(
-    pending: &mut BTreeMap<TopicPartition, OffsetAndMetadata>,
+    pending: &mut BTreeMap<TopicPartition, TopicOffset>,
     topics: &Topics,
     response: &OffsetCommitResponse,
 ) -> Judgement {
@@ -217,6 +225,7 @@ pub(super) fn fetch_request(
 /// A partition as it stands in either form of the answer.
 struct Fetched<'a> {
     place: TopicPartition,
+    topic_id: Uuid,
     offset: i64,
     leader_epoch: i32,
     metadata: &'a Option<String>,
@@ -227,7 +236,7 @@ struct Fetched<'a> {
 pub(super) fn judge_fetch(
     group_id: &str,
     pending: &mut Vec<TopicPartition>,
-    found: &mut HashMap<TopicPartition, Option<OffsetAndMetadata>>,
+    found: &mut HashMap<TopicPartition, Option<TopicOffset>>,
     topics: &Topics,
     response: &OffsetFetchResponse,
 ) -> Judgement {
@@ -241,6 +250,7 @@ pub(super) fn judge_fetch(
     let single = response.topics.iter().flat_map(|topic| {
         topic.partitions.iter().map(|partition| Fetched {
             place: TopicPartition::new(topic.name.as_str(), partition.partition_index),
+            topic_id: Uuid::ZERO,
             offset: partition.committed_offset,
             leader_epoch: partition.committed_leader_epoch,
             metadata: &partition.metadata,
@@ -252,6 +262,7 @@ pub(super) fn judge_fetch(
         topic.partitions.iter().filter_map(move |partition| {
             Some(Fetched {
                 place: TopicPartition::new(name.clone()?, partition.partition_index),
+                topic_id: topic.topic_id,
                 offset: partition.committed_offset,
                 leader_epoch: partition.committed_leader_epoch,
                 metadata: &partition.metadata,
@@ -260,15 +271,16 @@ pub(super) fn judge_fetch(
         })
     });
     let asked: HashSet<TopicPartition> = pending.iter().cloned().collect();
-    for Fetched { place, offset, leader_epoch, metadata, code } in single.chain(several) {
+    for Fetched { place, topic_id, offset, leader_epoch, metadata, code } in single.chain(several) {
         if code.is_ok() {
             if asked.contains(&place) {
-                let committed = (offset >= 0).then(|| OffsetAndMetadata {
+                let offset = OffsetAndMetadata {
                     offset,
                     leader_epoch: (leader_epoch >= 0).then_some(leader_epoch),
                     metadata: metadata.clone().unwrap_or_default(),
-                });
-                found.entry(place).or_insert(committed);
+                };
+                let committed = TopicOffset { offset, topic_id: (!topic_id.is_zero()).then_some(topic_id) };
+                found.entry(place).or_insert((committed.offset.offset >= 0).then_some(committed));
             }
         } else {
             verdict.add(code, || format!("cannot fetch the committed offset of {place}"));

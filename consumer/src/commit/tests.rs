@@ -17,7 +17,7 @@ use ottla_protocol::uuid::Uuid;
 
 use super::OffsetAndMetadata;
 use super::request::{
-    Judgement, Topics, commit_request, fetch_request, judge_commit, judge_fetch, take_former,
+    Judgement, TopicOffset, Topics, commit_request, fetch_request, judge_commit, judge_fetch, take_former,
 };
 use crate::group::Membership;
 
@@ -25,17 +25,17 @@ fn member() -> Membership {
     Membership { member_id: "m".into(), generation_id: 4, ..Membership::none() }
 }
 
-fn offsets() -> BTreeMap<TopicPartition, OffsetAndMetadata> {
+fn offsets() -> BTreeMap<TopicPartition, TopicOffset> {
     let text = OffsetAndMetadata { offset: 7, leader_epoch: Some(3), metadata: "note".into() };
     BTreeMap::from([
-        (TopicPartition::new("a", 1), OffsetAndMetadata::new(5)),
-        (TopicPartition::new("a", 0), text),
-        (TopicPartition::new("b", 0), 9.into()),
+        (TopicPartition::new("a", 1), OffsetAndMetadata::new(5).into()),
+        (TopicPartition::new("a", 0), text.into()),
+        (TopicPartition::new("b", 0), OffsetAndMetadata::new(9).into()),
     ])
 }
 
 fn by_name() -> Topics {
-    Topics::of(&Cluster::default(), &HashMap::new(), offsets().keys())
+    Topics::of(&Cluster::default(), offsets().keys().map(|name| (name, None)))
 }
 
 #[test]
@@ -68,27 +68,27 @@ fn a_commit_carries_the_membership_and_the_partitions_by_topic() {
 #[test]
 fn no_partition_of_a_topic_that_was_created_anew_is_committed_into_its_successor() {
     let (former, now) = (Uuid([1; 16]), Uuid([2; 16]));
-    let origins: HashMap<_, _> = offsets().into_keys().map(|partition| (partition, former)).collect();
-    let left = |origins: &HashMap<_, _>, ids: &[(&str, Uuid)]| {
+    let left = |said: Option<Uuid>, ids: &[(&str, Uuid)]| {
         let id = |topic: &str| ids.iter().find(|(name, _)| *name == topic).map(|(_, id)| *id);
         let mut pending = offsets();
-        let gone = take_former(&mut pending, origins, id);
+        pending.values_mut().for_each(|offset| offset.topic_id = said);
+        let gone = take_former(&mut pending, id);
         (
             gone.into_iter().collect::<Vec<_>>(),
             pending.into_keys().map(|place| place.topic).collect::<Vec<_>>(),
         )
     };
     let all = || vec!["a".into(), "a".into(), "b".into()];
-    assert_eq!(left(&origins, &[("a", now), ("b", former)]), (vec!["a".into()], vec!["b".into()]));
-    assert_eq!(left(&origins, &[("a", former), ("b", Uuid::ZERO)]), (vec![], all()));
-    assert_eq!(left(&origins, &[]), (vec![], all()));
-    assert_eq!(left(&HashMap::new(), &[("a", now), ("b", now)]), (vec![], all()));
+    assert_eq!(left(Some(former), &[("a", now), ("b", former)]), (vec!["a".into()], vec!["b".into()]));
+    assert_eq!(left(Some(former), &[("a", former), ("b", Uuid::ZERO)]), (vec![], all()));
+    assert_eq!(left(Some(former), &[]), (vec![], all()));
+    assert_eq!(left(None, &[("a", now), ("b", now)]), (vec![], all()));
 }
 
 #[test]
 fn topics_without_ids_go_by_name() {
     assert_eq!(by_name().newest_version(), 9);
-    assert_eq!(Topics::of(&Cluster::default(), &HashMap::new(), [].into_iter()).newest_version(), i16::MAX);
+    assert_eq!(Topics::of(&Cluster::default(), [].into_iter()).newest_version(), i16::MAX);
 }
 
 fn answered(codes: [ErrorCode; 3]) -> OffsetCommitResponse {
@@ -253,7 +253,8 @@ fn an_error_about_a_partition_is_never_taken_for_no_offset() {
                 other => panic!("{other:?}"),
             }
             assert_eq!(pending, [TopicPartition::new("b", 0)]);
-            let full = OffsetAndMetadata { offset: 7, leader_epoch: Some(3), metadata: "note".into() };
+            let offset = OffsetAndMetadata { offset: 7, leader_epoch: Some(3), metadata: "note".into() };
+            let full = TopicOffset { offset, topic_id: None };
             let expected = HashMap::from([
                 (TopicPartition::new("a", 0), Some(full)),
                 (TopicPartition::new("a", 1), None),

@@ -14,12 +14,13 @@ use ottla_client::{Error, TopicPartition};
 
 use super::Consumer;
 use super::driver::{Begun, Runtime};
-use crate::commit::{Committer, OffsetAndMetadata, Origins};
+use crate::commit::{Committer, OffsetAndMetadata, TopicOffset};
 use crate::fetch::state::FetchState;
 use crate::record::Record;
+use crate::subscription::Position;
 
 /// Offsets to commit, by partition.
-pub(super) type Offsets = HashMap<TopicPartition, OffsetAndMetadata>;
+pub(super) type Offsets = HashMap<TopicPartition, TopicOffset>;
 
 /// The least time between two looks at commits in the background while the application waits for records.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
@@ -118,7 +119,9 @@ impl Consumer {
         self.commit_offsets([(record.topic_partition().clone(), offset)]).await
     }
 
-    /// Commits these offsets: of each partition that of the next record to read.
+    /// Commits these offsets: of each partition that of the next record to read. They count for the topic of which records
+    /// were handed out last: if that was deleted and created anew since, they say nothing about the new one, and are refused
+    /// with code `UNKNOWN_TOPIC_OR_PARTITION`.
     ///
     /// # Errors
     /// Those of [`Consumer::commit`].
@@ -129,7 +132,8 @@ impl Consumer {
         &mut self,
         offsets: impl IntoIterator<Item = (TopicPartition, OffsetAndMetadata)>,
     ) -> Result<(), Error> {
-        self.begin_commit(&offsets.into_iter().collect())?.await
+        let offsets = named(&self.shared.state(), offsets);
+        self.begin_commit(&offsets)?.await
     }
 
     /// The group's committed offsets; `None` where there is none.
@@ -192,8 +196,7 @@ impl Consumer {
             // Whatever this one says, what earlier ones said is not what is committed any more.
             auto_commit.forget(offsets.keys());
         }
-        let origins = origins(&self.shared.state(), offsets.keys());
-        Ok(begin_commit(&self.runtime, &committer, offsets, origins, self.default_deadline()))
+        Ok(begin_commit(&self.runtime, &committer, offsets, self.default_deadline()))
     }
 
     /// Whoever commits for this consumer: the member of the group, or, without one, the consumer alone.
@@ -232,33 +235,33 @@ pub(super) fn begin_commit(
     runtime: &Runtime,
     committer: &Committer,
     offsets: &Offsets,
-    origins: Origins,
     deadline: Instant,
 ) -> Begun {
-    runtime.begin(committer.commit(offsets, origins, deadline))
-}
-
-/// Of which topics the positions in these partitions are, as far as leaders were compared.
-pub(super) fn origins<'a>(
-    state: &FetchState,
-    partitions: impl Iterator<Item = &'a TopicPartition>,
-) -> Origins {
-    let origin = |partition: &TopicPartition| {
-        let route = state.subscription.partition(partition)?.route?;
-        (!route.topic_id.is_zero()).then(|| (partition.clone(), route.topic_id))
-    };
-    partitions.filter_map(origin).collect()
+    runtime.begin(committer.commit(offsets, deadline))
 }
 
 /// The positions of all partitions that have one.
 pub(super) fn positions(state: &FetchState) -> Offsets {
-    let committed = |(name, position): (&TopicPartition, crate::subscription::Position)| {
+    let committed = |(name, position): (&TopicPartition, Position)| {
         let position = match &state.acks {
             Some(acks) => acks.committable(name, position),
             None => position,
         };
         let offset = OffsetAndMetadata { leader_epoch: position.leader_epoch, ..position.offset.into() };
-        (TopicPartition { topic: Arc::clone(&name.topic), partition: name.partition }, offset)
+        let topic_id = state.subscription.origin(name).topic_id();
+        (name.clone(), TopicOffset { offset, topic_id })
     };
     state.subscription.positions().map(committed).collect()
+}
+
+/// Offsets that the application names: they are of what it was handed.
+pub(super) fn named(
+    state: &FetchState,
+    offsets: impl IntoIterator<Item = (TopicPartition, OffsetAndMetadata)>,
+) -> Offsets {
+    let named = |(name, offset)| {
+        let topic_id = state.subscription.handed_of(&name);
+        (name, TopicOffset { offset, topic_id })
+    };
+    offsets.into_iter().map(named).collect()
 }

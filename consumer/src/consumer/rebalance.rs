@@ -16,7 +16,7 @@ use ottla_client::{Error, ErrorKind, TopicPartition};
 use tracing::Instrument;
 
 use super::Consumer;
-use super::commits::{begin_commit, origins, positions};
+use super::commits::{Offsets, begin_commit, named, positions};
 use super::driver::{self, Begun, Runtime};
 use crate::commit::{Committer, OffsetAndMetadata};
 use crate::fetch::driver::{Shared, now, until};
@@ -290,17 +290,16 @@ struct StepContext {
 }
 
 impl StepContext {
-    fn positions(&self) -> HashMap<TopicPartition, OffsetAndMetadata> {
+    fn positions(&self) -> Offsets {
         let mut state = self.shared.state();
         state.settle_streams();
         positions(&state)
     }
 
-    fn begin(&self, offsets: &HashMap<TopicPartition, OffsetAndMetadata>) -> ListenerFuture<'static> {
+    fn begin(&self, offsets: &Offsets) -> ListenerFuture<'static> {
         match &self.committer {
             Some(committer) => {
-                let origins = origins(&self.shared.state(), offsets.keys());
-                Box::pin(begin_commit(&self.runtime, committer, offsets, origins, now() + self.timeout))
+                Box::pin(begin_commit(&self.runtime, committer, offsets, now() + self.timeout))
             }
             None => Box::pin(std::future::ready(Err(Error::new(
                 ErrorKind::InvalidState,
@@ -330,6 +329,7 @@ impl RebalanceContext for StepContext {
     }
 
     fn commit_offsets(&mut self, offsets: HashMap<TopicPartition, OffsetAndMetadata>) -> ListenerFuture<'_> {
+        let offsets = named(&self.shared.state(), offsets);
         self.begin(&offsets)
     }
 }

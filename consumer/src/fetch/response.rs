@@ -192,7 +192,7 @@ impl FetchState {
         let code = data.error_code;
         let generation = wanted.generation;
         let Some(assigned) = self.subscription.current_mut(partition, generation) else { return };
-        let is_leader = assigned.route.is_none_or(|route| route.leader == node);
+        let is_leader = assigned.origin.route().is_none_or(|route| route.leader == node);
         let from_replica = forget_replica(assigned, node);
         let is_current =
             assigned.fetching().is_some_and(|fetching| fetching.position.offset == wanted.offset);

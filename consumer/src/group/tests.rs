@@ -36,7 +36,7 @@ use crate::assignor::{
     Assignments, Assignor, CooperativeStickyAssignor, GroupMember, GroupTopics, RangeAssignor,
     RebalanceProtocol,
 };
-use crate::commit::{Committer, OffsetAndMetadata};
+use crate::commit::{Committer, OffsetAndMetadata, TopicOffset};
 use crate::{Consumer, ConsumerOptions, GroupProtocol, RebalanceCallbacks};
 
 /// A group of one member at one of two nodes.
@@ -487,8 +487,8 @@ async fn a_dropped_member_leaves() {
     assert_eq!(take_log(&broker), []);
 }
 
-fn offsets(offset: i64) -> HashMap<TopicPartition, OffsetAndMetadata> {
-    HashMap::from([(TopicPartition::new("a", 0), offset.into())])
+fn offsets(offset: i64) -> HashMap<TopicPartition, TopicOffset> {
+    HashMap::from([(TopicPartition::new("a", 0), OffsetAndMetadata::new(offset).into())])
 }
 
 fn commits(broker: &Mutex<Broker>) -> Vec<String> {
@@ -504,7 +504,7 @@ async fn a_commit_is_tried_again_over_coordinator_moves_and_short_rebalances() {
     broker.lock().unwrap().coordinator = 2;
     broker.lock().unwrap().commits =
         vec![ErrorCode::NONE, ErrorCode::COORDINATOR_LOAD_IN_PROGRESS, ErrorCode::REBALANCE_IN_PROGRESS];
-    group.committer().commit(&offsets(5), HashMap::new(), now() + Duration::from_secs(10)).await.unwrap();
+    group.committer().commit(&offsets(5), now() + Duration::from_secs(10)).await.unwrap();
     assert_eq!(commits(&broker), ["m0 1"; 4]);
 }
 
@@ -515,13 +515,11 @@ async fn a_commit_of_a_member_that_is_out_is_refused_without_asking() {
     assigned(&mut group).await;
     let committer = group.committer();
     broker.lock().unwrap().commits = vec![ErrorCode::UNKNOWN_MEMBER_ID];
-    let error =
-        committer.commit(&offsets(5), HashMap::new(), now() + Duration::from_secs(10)).await.unwrap_err();
+    let error = committer.commit(&offsets(5), now() + Duration::from_secs(10)).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::GroupLost, Some(ErrorCode::UNKNOWN_MEMBER_ID)));
     assert!(matches!(group.event().await, GroupEvent::Lost { .. }));
     assert_eq!(commits(&broker), ["m0 1"]);
-    let error =
-        committer.commit(&offsets(5), HashMap::new(), now() + Duration::from_secs(10)).await.unwrap_err();
+    let error = committer.commit(&offsets(5), now() + Duration::from_secs(10)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::GroupLost);
     assert_eq!(commits(&broker), [""; 0]);
 }
@@ -532,10 +530,8 @@ async fn commits_go_out_in_the_order_of_the_calls_even_if_a_later_one_is_awaited
     let committer = Committer::standalone(client(&broker), &config());
     let order = Arc::new(Mutex::new(Vec::new()));
     let commit = |offset: i64| {
-        let (commit, order) = (
-            committer.commit(&offsets(offset), HashMap::new(), now() + Duration::from_secs(10)),
-            Arc::clone(&order),
-        );
+        let (commit, order) =
+            (committer.commit(&offsets(offset), now() + Duration::from_secs(10)), Arc::clone(&order));
         async move {
             commit.await.unwrap();
             order.lock().unwrap().push(offset);
@@ -556,8 +552,7 @@ async fn a_commit_that_outlasts_its_deadline_says_what_stood_in_the_way() {
     broker.lock().unwrap().commits = vec![ErrorCode::COORDINATOR_LOAD_IN_PROGRESS; 100];
     let committer = Committer::standalone(client(&broker), &config());
     let started = now();
-    let error =
-        committer.commit(&offsets(5), HashMap::new(), started + Duration::from_secs(4)).await.unwrap_err();
+    let error = committer.commit(&offsets(5), started + Duration::from_secs(4)).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.code()),
         (ErrorKind::Timeout, Some(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS))
@@ -583,11 +578,7 @@ async fn a_commit_for_a_topic_that_is_gone_ends_when_metadata_says_so_too() {
     broker.lock().unwrap().partitions = 0;
     broker.lock().unwrap().commits = vec![ErrorCode::UNKNOWN_TOPIC_OR_PARTITION; 1000];
     let started = now();
-    let error = group
-        .committer()
-        .commit(&offsets(5), HashMap::new(), started + Duration::from_secs(60))
-        .await
-        .unwrap_err();
+    let error = group.committer().commit(&offsets(5), started + Duration::from_secs(60)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnknownTopic, "{error}");
     assert!(now() - started < Duration::from_secs(5), "{error} after {:?}", now() - started);
 }

@@ -8,7 +8,7 @@ use ottla_client::{Error, ErrorKind, TopicPartition};
 
 use crate::fetch::plan::Route;
 use crate::fetch::state::FetchState;
-use crate::subscription::{Generation, Position, ResetTo, Start};
+use crate::subscription::{Generation, Origin, Position, ResetTo, Start};
 
 /// Where a partition goes on that has a position, or waits for one.
 #[derive(Clone, Copy, Debug)]
@@ -65,20 +65,20 @@ impl FetchState {
         true
     }
 
-    /// A lookup found where the partition begins; with `route` in the log of this very leader.
+    /// A lookup found where the partition begins, and in which log.
     pub(crate) fn found(
         &mut self,
         partition: &TopicPartition,
         generation: Generation,
         position: Position,
-        route: Option<Route>,
+        origin: Origin,
     ) {
         let waits = self
             .subscription
             .partition(partition)
             .is_some_and(|assigned| assigned.generation == generation && assigned.fetching().is_none());
         if waits {
-            self.subscription.found(partition, generation, position, route);
+            self.subscription.found(partition, generation, position, origin);
             if let Some(acks) = &mut self.acks {
                 acks.comes_again(partition, position.offset);
             }

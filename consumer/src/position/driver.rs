@@ -18,10 +18,11 @@ use tokio::task::JoinSet;
 use super::query::{Answers, OffsetQuery, QueryBatch};
 use super::reset::LookupBatch;
 use super::validate::{EpochBatch, FIRST_USABLE_VERSION};
+use crate::commit::TopicOffset;
 use crate::fetch::driver::{Context, millis, now, random, until};
 use crate::fetch::plan::Routes;
 use crate::options::IsolationLevel;
-use crate::subscription::{Generation, Position};
+use crate::subscription::{Generation, Origin, Position};
 
 /// How long after the deadline the causes of what is missing are waited for.
 const GRACE: Duration = Duration::from_millis(100);
@@ -148,9 +149,9 @@ pub(crate) async fn fetch_committed(context: &Context, asked: &[(TopicPartition,
     let mut state = context.shared.state();
     match outcome {
         Ok(offsets) => {
-            let position = |found: crate::OffsetAndMetadata| Position {
-                offset: found.offset,
-                leader_epoch: found.leader_epoch,
+            let position = |TopicOffset { offset, topic_id }| {
+                let position = Position { offset: offset.offset, leader_epoch: offset.leader_epoch };
+                (position, Origin::of(topic_id))
             };
             let offsets =
                 offsets.into_iter().map(|(name, found)| (name, found.map(|found| found.map(position))));

@@ -21,7 +21,7 @@ use crate::fetch::plan::{Route, Routes};
 use crate::fetch::state::FetchState;
 use crate::options::IsolationLevel;
 use crate::stuck::heard::Cause;
-use crate::subscription::{Assigned, Generation, Phase, Position, ResetTo};
+use crate::subscription::{Assigned, Generation, Origin, Phase, Position, ResetTo};
 
 /// A partition's lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,11 +92,11 @@ impl FetchState {
         asked: &[(TopicPartition, Generation)],
         now: Instant,
         random: f64,
-        mut offsets: HashMap<TopicPartition, Result<Option<Position>, Error>>,
+        mut offsets: HashMap<TopicPartition, Result<Option<(Position, Origin)>, Error>>,
     ) {
         for (partition, generation) in asked {
             match offsets.remove(partition) {
-                Some(Ok(Some(position))) => self.found(partition, *generation, position, None),
+                Some(Ok(Some((position, origin)))) => self.found(partition, *generation, position, origin),
                 Some(Ok(None)) => self.without_offset(partition, *generation, "no offset is committed"),
                 Some(Err(error)) => {
                     self.back_off(partition, *generation, now, random);
@@ -165,7 +165,7 @@ impl FetchState {
             ErrorCode::NONE if row.offset >= 0 => {
                 let leader_epoch = (row.leader_epoch >= 0).then_some(row.leader_epoch);
                 let position = Position { offset: row.offset, leader_epoch };
-                self.found(partition, *generation, position, Some(*route));
+                self.found(partition, *generation, position, Origin::Leader(*route));
             }
             // Everything is older than the time that was asked for.
             ErrorCode::NONE if matches!(to, ResetTo::Timestamp(_) | ResetTo::Ago(_)) => {

@@ -24,7 +24,7 @@ use ottla_protocol::messages::offset_for_leader_epoch::{
 use super::anew::Anew;
 use crate::fetch::plan::{Route, Routes};
 use crate::fetch::state::FetchState;
-use crate::subscription::{Assigned, Generation, Position, ResetTo, Standing};
+use crate::subscription::{Assigned, Generation, Origin, Position, ResetTo, Standing};
 
 /// The first version that needs no right but Describe; with older ones, what was read is taken to be there still.
 pub(crate) const FIRST_USABLE_VERSION: i16 = 3;
@@ -59,16 +59,16 @@ impl FetchState {
             return;
         }
         let compare = |(name, assigned): (&TopicPartition, &Assigned)| {
-            let (standing, route) = compared(assigned, routes.route(name)?)?;
-            Some((name.clone(), standing, route))
+            let (standing, origin) = compared(assigned, routes.route(name)?)?;
+            Some((name.clone(), standing, origin))
         };
         let changed: Vec<_> = match number == subscription.compared_with {
             true => subscription.unsettled().filter_map(compare).collect(),
             false => subscription.iter().filter_map(compare).collect(),
         };
         subscription.compared_with = number;
-        for (name, standing, route) in changed {
-            subscription.stand(&name, standing, route);
+        for (name, standing, origin) in changed {
+            subscription.stand(&name, standing, origin);
         }
     }
 
@@ -98,7 +98,7 @@ impl FetchState {
             });
         }
         for check in batches.values().flatten() {
-            let last = self.subscription.partition(&check.partition).and_then(|assigned| assigned.route);
+            let last = self.subscription.origin(&check.partition);
             self.subscription.stand(&check.partition, Standing::Asked(check.route), last);
         }
         for (partition, generation) in recreated {
@@ -143,7 +143,7 @@ impl FetchState {
     pub(crate) fn handle_unchecked(&mut self, batch: &EpochBatch) {
         for check in &batch.checks {
             if self.is_awaited_check(check) {
-                self.subscription.stand(&check.partition, Standing::Sound, Some(check.route));
+                self.subscription.stand(&check.partition, Standing::Sound, Origin::Leader(check.route));
             }
         }
     }
@@ -158,11 +158,12 @@ impl FetchState {
         epoch: i32,
     ) -> bool {
         let Some(assigned) = self.subscription.current_mut(partition, generation) else { return false };
-        let (route, Some(fetching)) = (assigned.route, assigned.fetching().copied()) else { return false };
+        let (origin, Some(fetching)) = (assigned.origin, assigned.fetching().copied()) else { return false };
+        let route = origin.route();
         let known = (end_offset >= 0 && epoch >= 0).then_some((end_offset, epoch));
         match (known, route) {
             _ if !self.buffer.is_empty_of(partition) => {
-                self.subscription.stand(partition, Standing::Suspect, route);
+                self.subscription.stand(partition, Standing::Suspect, origin);
                 false
             }
             // The offset may be in the log, but what is before it has another history.
@@ -211,11 +212,11 @@ impl FetchState {
             if let Some(assigned) = self.subscription.current_mut(partition, *generation) {
                 assigned.failures = 0;
             }
-            self.subscription.stand(partition, Standing::Sound, Some(*route));
+            self.subscription.stand(partition, Standing::Sound, Origin::Leader(*route));
         } else if self.buffer.is_empty_of(partition) {
             self.truncated(partition, *generation, end, Some(*route));
         } else {
-            let last = self.subscription.partition(partition).and_then(|assigned| assigned.route);
+            let last = self.subscription.origin(partition);
             self.subscription.stand(partition, Standing::Suspect, last);
         }
     }
@@ -269,7 +270,8 @@ impl FetchState {
             }
             (None, ..) => {
                 // Asked again after the report, as long as nobody seeks.
-                self.subscription.stand(partition, Standing::Due, None);
+                let origin = self.subscription.origin(partition).without_leader();
+                self.subscription.stand(partition, Standing::Due, origin);
                 let message = format!("{partition}: {what}; auto.offset.reset is none: seek to go on");
                 self.report(partition, generation, Error::new(ErrorKind::LogTruncated, message));
             }
@@ -302,24 +304,21 @@ impl EpochBatch {
 }
 
 /// What the leader of now means for a position; `None` if it has none yet.
-fn compared(assigned: &Assigned, route: Route) -> Option<(Standing, Option<Route>)> {
+fn compared(assigned: &Assigned, route: Route) -> Option<(Standing, Origin)> {
     let fetching = assigned.fetching()?;
-    Some(match assigned.route {
-        Some(last)
-            if last.topic_id != route.topic_id && !last.topic_id.is_zero() && !route.topic_id.is_zero() =>
-        {
-            (Standing::Recreated, Some(last))
-        }
+    let is_other = |id| id != route.topic_id && !route.topic_id.is_zero();
+    Some(match assigned.origin {
+        origin if origin.topic_id().is_some_and(is_other) => (Standing::Recreated, origin),
         // Metadata that are older than what is known, or nothing new.
-        Some(last) if last.epoch > route.epoch => (assigned.standing, Some(last)),
-        Some(last) if last.epoch == route.epoch => (assigned.standing, Some(route)),
+        Origin::Leader(last) if last.epoch > route.epoch => (assigned.standing, assigned.origin),
+        Origin::Leader(last) if last.epoch == route.epoch => (assigned.standing, Origin::Leader(route)),
         // An answer for the leader before is of no use any more.
         last if fetching.fetch_epoch.is_some() && route.epoch >= 0 => match assigned.standing {
             Standing::Asked(asked) if asked == route => (assigned.standing, last),
             Standing::Suspect => (Standing::Suspect, last),
             _ => (Standing::Due, last),
         },
-        _ => (Standing::Sound, Some(route)),
+        _ => (Standing::Sound, Origin::Leader(route)),
     })
 }
 

@@ -15,11 +15,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ottla_client::TopicPartition;
+use ottla_protocol::uuid::Uuid;
 
 use crate::fetch::plan::Route;
 
 pub use partition::Start;
-pub(crate) use partition::{Assigned, Fetching, Phase, Position, PreferredReplica, ResetTo, Standing};
+pub(crate) use partition::{
+    Assigned, Fetching, Origin, Phase, Position, PreferredReplica, ResetTo, Standing,
+};
 
 /// Numbers the times at which a partition got a new position that owes nothing to the one before; the default is none of
 /// them, and before all.
@@ -145,7 +148,9 @@ impl Subscription {
         // The plan is only concerned by what is fetched next.
         let assigned =
             self.partitions.get_mut(partition).filter(|assigned| assigned.generation == generation);
-        if let Some(fetching) = assigned.and_then(Assigned::fetching_mut)
+        let Some(assigned) = assigned else { return };
+        let topic_id = assigned.origin.topic_id();
+        if let Some(fetching) = assigned.fetching_mut()
             && offset > fetching.position.offset
         {
             fetching.position =
@@ -155,27 +160,29 @@ impl Subscription {
                 fetching.fetch_epoch = fetching.position.leader_epoch;
                 self.touched.push(partition.clone());
             }
+            assigned.handed_of = topic_id;
         }
     }
 
-    /// A lookup found where the partition begins; with `route` in the log of this very leader, else it is for the leader
-    /// to say whether that is in its log, as far as an epoch lets it.
+    /// A lookup found where the partition begins: in the log of a leader, else it is for the leader to say whether that is in
+    /// its log, as far as an epoch lets it.
     pub(crate) fn found(
         &mut self,
         partition: &TopicPartition,
         generation: Generation,
         position: Position,
-        route: Option<Route>,
+        origin: Origin,
     ) {
         if let Some(assigned) = self.current_mut(partition, generation)
             && assigned.fetching().is_none()
         {
             assigned.phase = Phase::Fetching(Fetching::at(position));
-            assigned.standing = match route {
-                None if position.leader_epoch.is_some() => Standing::Due,
+            assigned.standing = match origin {
+                Origin::Leader(_) => Standing::Sound,
+                _ if position.leader_epoch.is_some() => Standing::Due,
                 _ => Standing::Sound,
             };
-            assigned.route = route;
+            assigned.origin = origin;
             assigned.looking_up = false;
             assigned.not_before = None;
             assigned.failures = 0;
@@ -190,7 +197,7 @@ impl Subscription {
             assigned.generation = generation;
             assigned.phase = Phase::AwaitingReset(to);
             assigned.standing = Standing::Sound;
-            assigned.route = None;
+            assigned.origin = Origin::Unknown;
             assigned.looking_up = false;
             assigned.halted = false;
             // An error that poll has not returned yet is of the position before: nobody returns it any more, and nothing
@@ -208,7 +215,7 @@ impl Subscription {
             assigned.generation = generation;
             assigned.phase = Phase::Fetching(Fetching::at(position));
             assigned.standing = Standing::Sound;
-            assigned.route = Some(route);
+            assigned.origin = Origin::Leader(route);
             assigned.halted = false;
             assigned.reporting = false;
             assigned.failures = 0;
@@ -217,11 +224,11 @@ impl Subscription {
     }
 
     /// Sets whether the position is known to be in the leader's log, and in whose.
-    pub(crate) fn stand(&mut self, partition: &TopicPartition, standing: Standing, route: Option<Route>) {
+    pub(crate) fn stand(&mut self, partition: &TopicPartition, standing: Standing, origin: Origin) {
         let Some(assigned) = self.partitions.get_mut(partition) else { return };
         self.touched.push(partition.clone());
         assigned.standing = standing;
-        assigned.route = route;
+        assigned.origin = origin;
         if assigned.is_settled() {
             self.unsettled.remove(partition);
         } else {
@@ -268,6 +275,18 @@ impl Subscription {
     /// The partition.
     pub(crate) fn partition(&self, partition: &TopicPartition) -> Option<&Assigned> {
         self.partitions.get(partition)
+    }
+
+    /// In which log the partition's position was known to be last.
+    pub(crate) fn origin(&self, partition: &TopicPartition) -> Origin {
+        self.partitions.get(partition).map_or(Origin::Unknown, |assigned| assigned.origin)
+    }
+
+    /// Of which topic the offsets are that the application has of this partition: a topic that was created anew is another
+    /// one, of which it was handed nothing yet.
+    pub(crate) fn handed_of(&self, partition: &TopicPartition) -> Option<Uuid> {
+        let assigned = self.partitions.get(partition)?;
+        assigned.handed_of.or_else(|| assigned.origin.topic_id())
     }
 
     /// How many partitions there are.

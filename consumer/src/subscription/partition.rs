@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ottla_client::NodeId;
+use ottla_protocol::uuid::Uuid;
 
 use super::Generation;
 use crate::fetch::plan::Route;
@@ -112,6 +113,47 @@ impl Fetching {
     }
 }
 
+/// In which log a position was known to be last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Nobody said: the application named it, or a coordinator that knows topics by name alone.
+    Unknown,
+    /// In that of the topic of this id; no leader was compared yet.
+    Topic(Uuid),
+    /// In that of this leader.
+    Leader(Route),
+}
+
+impl Origin {
+    /// That of whatever is said to be of the topic of this id.
+    pub(crate) fn of(topic_id: Option<Uuid>) -> Origin {
+        topic_id.map_or(Origin::Unknown, Origin::Topic)
+    }
+
+    /// The leader that was compared last.
+    pub(crate) fn route(self) -> Option<Route> {
+        match self {
+            Origin::Leader(route) => Some(route),
+            Origin::Unknown | Origin::Topic(_) => None,
+        }
+    }
+
+    /// The topic, if its id is known. One of another id is another topic, whatever its name.
+    pub(crate) fn topic_id(self) -> Option<Uuid> {
+        let id = match self {
+            Origin::Unknown => return None,
+            Origin::Topic(id) => id,
+            Origin::Leader(route) => route.topic_id,
+        };
+        (!id.is_zero()).then_some(id)
+    }
+
+    /// What is left of it when the leader is not to be believed any more.
+    pub(crate) fn without_leader(self) -> Origin {
+        Origin::of(self.topic_id())
+    }
+}
+
 /// Whether what was fetched up to now is known to be in the leader's log, so that fetching can go on behind it (KIP-320).
 ///
 /// ```text
@@ -149,8 +191,10 @@ pub(crate) struct Assigned {
     pub(crate) generation: Generation,
     pub(crate) phase: Phase,
     pub(crate) standing: Standing,
-    /// The leader in whose log the position was known to be last; `None` as long as no leader was compared.
-    pub(crate) route: Option<Route>,
+    /// In which log the position was known to be last.
+    pub(crate) origin: Origin,
+    /// The topic of which something was handed out last, since the application last named an offset itself.
+    pub(crate) handed_of: Option<Uuid>,
     /// The application wants no records for now.
     pub(crate) paused: bool,
     /// The listener has not been told yet.
@@ -172,7 +216,8 @@ impl Assigned {
             generation,
             phase,
             standing: Standing::Sound,
-            route: None,
+            origin: Origin::Unknown,
+            handed_of: None,
             paused: false,
             held,
             looking_up: false,
@@ -215,6 +260,6 @@ impl Assigned {
 
     /// Whether there is nothing to ask about it but records.
     pub(super) fn is_settled(&self) -> bool {
-        self.fetching().is_some() && self.standing == Standing::Sound && self.route.is_some()
+        self.fetching().is_some() && self.standing == Standing::Sound && self.origin.route().is_some()
     }
 }

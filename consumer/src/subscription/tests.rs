@@ -46,7 +46,7 @@ fn an_assignment_that_comes_back_is_another_generation() {
     assert!(!subscription.remove(&a()));
     subscription.add(a(), Start::Committed, false);
     assert!(subscription.current_mut(&a(), before).is_none());
-    subscription.found(&a(), before, Position { offset: 1, leader_epoch: None }, None);
+    subscription.found(&a(), before, Position { offset: 1, leader_epoch: None }, Origin::Unknown);
     assert_eq!(position(&subscription), None);
 }
 
@@ -56,7 +56,7 @@ fn a_lookup_that_comes_after_a_seek_changes_nothing() {
     subscription.add(a(), Start::Earliest, false);
     let asked = generation(&subscription);
     subscription.seek(&a(), Start::Offset(7));
-    subscription.found(&a(), asked, Position { offset: 0, leader_epoch: None }, None);
+    subscription.found(&a(), asked, Position { offset: 0, leader_epoch: None }, Origin::Unknown);
     assert_eq!(position(&subscription), Some(7));
 }
 
@@ -91,4 +91,32 @@ fn what_failed_waits_for_its_time() {
     let assigned = subscription.partition(&a()).unwrap();
     assert!(!assigned.may_ask(now) && assigned.may_ask(later));
     assert_eq!(assigned.failures, 1);
+}
+
+#[test]
+fn offsets_that_the_application_has_are_of_the_topic_that_it_was_handed_last() {
+    let [former, now] = [Uuid([1; 16]), Uuid([2; 16])];
+    let leader = |topic_id| Origin::Leader(Route { leader: 1, epoch: 0, topic_id });
+    let mut subscription = Subscription::default();
+    subscription.add(a(), Start::Committed, false);
+    assert_eq!(subscription.handed_of(&a()), None);
+    let found = |subscription: &mut Subscription, offset, origin| {
+        let (generation, position) = (generation(subscription), Position { offset, leader_epoch: None });
+        subscription.found(&a(), generation, position, origin);
+    };
+    found(&mut subscription, 5, Origin::of(Some(former)));
+    assert_eq!(subscription.handed_of(&a()), Some(former), "the position is what it has");
+    subscription.advance(&a(), generation(&subscription), 9, 0);
+
+    subscription.reset(&a(), ResetTo::Earliest);
+    assert_eq!(subscription.handed_of(&a()), Some(former));
+    found(&mut subscription, 0, leader(now));
+    assert_eq!(subscription.origin(&a()).topic_id(), Some(now));
+    assert_eq!(subscription.handed_of(&a()), Some(former), "of the new one it has nothing yet");
+    subscription.advance(&a(), generation(&subscription), 1, 0);
+    assert_eq!(subscription.handed_of(&a()), Some(now));
+
+    subscription.reset(&a(), ResetTo::Earliest);
+    subscription.seek(&a(), Start::Offset(3));
+    assert_eq!(subscription.handed_of(&a()), None, "it names an offset itself");
 }

@@ -174,6 +174,50 @@ fn a_committed_offset_that_is_not_stable_yet_holds_up_no_other_partition() {
     });
 }
 
+/// Deletes a topic, and creates it again, with one partition, as soon as the cluster lets it.
+async fn create_anew(kafka: &Kafka, topic: &str) {
+    kafka.delete_topic(topic).await.unwrap();
+    let created = async {
+        while let Err(error) = kafka.create_topic(NewTopic::new(topic).partitions(1)).await {
+            assert_eq!(error.code(), Some(ErrorCode::TOPIC_ALREADY_EXISTS), "{error}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    within(DEADLINE, "the topic", created).await;
+}
+
+#[test]
+fn what_was_read_of_a_deleted_topic_is_not_committed_for_the_one_that_has_its_name_now() {
+    WORLD.one(async |kafka, nodes| {
+        let topic = topic(&kafka, "successor", 1).await;
+        write_now(&kafka, &topic, 0..10).await;
+        let options = ConsumerOptions::default().group_id(topic.as_str()).enable_auto_commit(false);
+        let options = options.auto_offset_reset(OffsetReset::Earliest).allow_auto_create_topics(false);
+        let mut consumer = kafka.consumer(options).unwrap();
+        let place = at(&topic, 0);
+        consumer.assign([(place.clone(), Start::Committed)]).unwrap();
+        assert_eq!(read(&mut consumer, 10).await, numbers(0..10));
+        create_anew(&kafka, &topic).await;
+        write_now(&nodes.kafka(), &topic, 0..30).await;
+        let refused = consumer.commit_offsets([(place.clone(), 10.into())]).await.unwrap_err();
+        assert_eq!(refused.code(), Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION), "{refused}");
+        let committed = consumer.committed(std::slice::from_ref(&place)).await.unwrap();
+        assert_eq!(committed[&place], None);
+
+        let mut seen = Vec::new();
+        while seen.len() < 30 {
+            match within(DEADLINE, "a record", consumer.next()).await {
+                Ok(record) => seen.push(record.offset()),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::UnknownTopic, "{error}"),
+            }
+        }
+        assert_eq!(seen, (0..30).collect::<Vec<_>>());
+        consumer.commit_offsets([(place.clone(), 30.into())]).await.unwrap();
+        let committed = consumer.committed(std::slice::from_ref(&place)).await.unwrap();
+        assert_eq!(committed[&place].as_ref().map(|committed| committed.offset), Some(30));
+    });
+}
+
 #[test]
 fn a_topic_that_is_deleted_and_created_anew_is_read_from_its_start() {
     WORLD.one(async |kafka, nodes| {
@@ -183,14 +227,7 @@ fn a_topic_that_is_deleted_and_created_anew_is_read_from_its_start() {
         let mut consumer = kafka.consumer(options.allow_auto_create_topics(false)).unwrap();
         consumer.assign([(at(&topic, 0), Start::Earliest)]).unwrap();
         assert_eq!(read(&mut consumer, 10).await, numbers(0..10));
-        kafka.delete_topic(&topic).await.unwrap();
-        let created = async {
-            while let Err(error) = kafka.create_topic(NewTopic::new(&topic).partitions(1)).await {
-                assert_eq!(error.code(), Some(ErrorCode::TOPIC_ALREADY_EXISTS), "{error}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        };
-        within(DEADLINE, "the topic", created).await;
+        create_anew(&kafka, &topic).await;
         // More than there were: the old position is in the new log. Another handle, that knows nothing of the old topic.
         write_now(&nodes.kafka(), &topic, 0..30).await;
         let mut seen = Vec::new();

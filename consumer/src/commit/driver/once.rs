@@ -7,12 +7,12 @@ use std::time::Instant;
 use ottla_client::{Error, TopicPartition};
 use ottla_protocol::messages::offset_fetch::OffsetFetchRequest;
 
-use super::super::request::{Judgement, Origins, Topics, fetch_request, judge_fetch, refused};
-use super::super::{Committer, OffsetAndMetadata};
+use super::super::Committer;
+use super::super::request::{Judgement, TopicOffset, Topics, fetch_request, judge_fetch, refused};
 use super::Tries;
 
 /// What is known of each partition; of those that are missing nothing is known yet.
-type Fetched = HashMap<TopicPartition, Result<Option<OffsetAndMetadata>, Error>>;
+type Fetched = HashMap<TopicPartition, Result<Option<TopicOffset>, Error>>;
 
 impl Committer {
     /// The committed offset of each partition, `None` where there is none, or why it is not known. Asked once, but again
@@ -34,7 +34,7 @@ impl Committer {
             tries.count += 1;
             let mut pending = partitions.to_vec();
             let mut found = HashMap::with_capacity(pending.len());
-            let topics = Topics::of(&self.client.cluster(), &Origins::new(), pending.iter());
+            let topics = Topics::of(&self.client.cluster(), pending.iter().map(|name| (name, None)));
             let newest = topics.newest_version();
             let reader = self.membership();
             let request = |version| fetch_request(&self.group_id, &reader, &pending, &topics, version);
@@ -57,7 +57,7 @@ impl Committer {
             if refused.values().any(|code| code.is_stale_metadata()) {
                 self.client.refresh_metadata();
             }
-            let settled = |(name, offset): (TopicPartition, Option<OffsetAndMetadata>)| (name, Ok(offset));
+            let settled = |(name, offset): (TopicPartition, Option<TopicOffset>)| (name, Ok(offset));
             let mut fetched: Fetched = found.into_iter().map(settled).collect();
             for name in pending {
                 if let Some(code) = refused.remove(&name) {

@@ -13,7 +13,7 @@ use super::*;
 use crate::fetch::plan::{Route, Routes};
 use crate::fetch::state::Rules;
 use crate::options::{ConsumerValues, OffsetReset};
-use crate::subscription::{Phase, ResetTo, Start};
+use crate::subscription::{Origin, Phase, ResetTo, Start};
 
 const ID: Uuid = Uuid([7; 16]);
 
@@ -276,7 +276,7 @@ fn out_of_range_from_anybody_but_the_leader_never_resets() {
         let generation = state.subscription.partition(&name()).unwrap().generation;
         let follower = Route { leader: if preferred { 1 } else { 2 }, epoch: 1, topic_id: ID };
         let assigned = state.subscription.current_mut(&name(), generation).unwrap();
-        assigned.route = Some(follower);
+        assigned.origin = Origin::Leader(follower);
         if preferred {
             let until = now + Duration::from_secs(9);
             assigned.fetching_mut().unwrap().preferred = Some(PreferredReplica { node: 1, until });

@@ -26,7 +26,7 @@ use ottla_protocol::messages::offset_fetch::{
 use ottla_protocol::uuid::Uuid;
 use tokio::time::Instant as Clock;
 
-use crate::commit::OffsetAndMetadata;
+use crate::commit::{OffsetAndMetadata, TopicOffset};
 use crate::group::classic::test_config;
 use crate::group::{Group, GroupConfig, GroupEvent, Interest};
 use crate::options::GroupProtocol;
@@ -168,8 +168,8 @@ async fn member(broker: &Arc<Mutex<Broker>>) -> Group {
     group
 }
 
-fn offsets() -> HashMap<TopicPartition, OffsetAndMetadata> {
-    HashMap::from([(TopicPartition::new("a", 0), 7.into())])
+fn offsets() -> HashMap<TopicPartition, TopicOffset> {
+    HashMap::from([(TopicPartition::new("a", 0), OffsetAndMetadata::new(7).into())])
 }
 
 fn in_a_minute() -> Instant {
@@ -185,7 +185,7 @@ async fn a_commit_with_an_epoch_that_is_over_is_tried_again_with_the_next() {
     let broker = Broker::start();
     let group = member(&broker).await;
     broker.lock().unwrap().epoch = 2;
-    group.committer().commit(&offsets(), HashMap::new(), in_a_minute()).await.unwrap();
+    group.committer().commit(&offsets(), in_a_minute()).await.unwrap();
     // The heartbeat that brings the epoch is not waited for until it is due.
     assert_eq!(log(&broker), [('c', 1), ('h', 1), ('c', 2)]);
     assert_eq!(group.membership().generation_id, 2);
@@ -198,7 +198,7 @@ async fn a_commit_of_a_member_that_was_removed_fails_and_makes_it_join_anew() {
         let broker = Broker::start();
         let mut group = member(&broker).await;
         broker.lock().unwrap().refusal = Some(code);
-        let error = group.committer().commit(&offsets(), HashMap::new(), in_a_minute()).await.unwrap_err();
+        let error = group.committer().commit(&offsets(), in_a_minute()).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (ErrorKind::GroupLost, Some(code)));
         let event = group.event().await;
         broker.lock().unwrap().refusal = None;

@@ -108,7 +108,12 @@ fn where_a_lookup_ends_says_what_comes_again() {
         hand_out(&mut state, &mut reading);
         assert!(state.begin_anew(&name(), to));
         let generation = state.subscription.partition(&name()).unwrap().generation;
-        state.found(&name(), generation, Position { offset: found, leader_epoch: None }, Some(ROUTE));
+        state.found(
+            &name(),
+            generation,
+            Position { offset: found, leader_epoch: None },
+            Origin::Leader(ROUTE),
+        );
         assert_eq!((outstanding(&state), committable(&state)), (held, Some(commit)), "{to:?}");
     }
 }
@@ -121,7 +126,7 @@ fn an_answer_that_a_seek_overtook_has_nothing_be_forgotten() {
     state.seek(&name(), Start::Earliest);
     let asked = state.subscription.partition(&name()).unwrap().generation;
     state.seek(&name(), Start::Latest);
-    state.found(&name(), asked, Position { offset: 0, leader_epoch: None }, Some(ROUTE));
+    state.found(&name(), asked, Position { offset: 0, leader_epoch: None }, Origin::Leader(ROUTE));
     assert_eq!((outstanding(&state), committable(&state)), (5, None));
 }
 
@@ -155,6 +160,6 @@ fn nothing_of_a_topic_that_was_created_anew_is_waited_for() {
     assert_eq!((outstanding(&state), late.len()), (0, 5));
     assert!(!first.iter().chain(&late).any(|record| ack(&mut state, record)));
     let generation = state.subscription.partition(&name()).unwrap().generation;
-    state.found(&name(), generation, Position { offset: 0, leader_epoch: None }, Some(ROUTE));
+    state.found(&name(), generation, Position { offset: 0, leader_epoch: None }, Origin::Leader(ROUTE));
     assert_eq!(committable(&state), Some(0));
 }

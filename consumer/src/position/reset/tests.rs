@@ -143,8 +143,8 @@ fn nothing_committed_means_the_policy_and_an_error_never_does() {
     let mut resetting = state(OffsetReset::Latest, &[(0, Start::Committed), (1, Start::Committed)]);
     let asked = resetting.begin_committed(now);
     assert_eq!(asked.len(), 2);
-    let found =
-        HashMap::from([(name(0), Ok(Some(Position { offset: 7, leader_epoch: None }))), (name(1), Ok(None))]);
+    let committed = (Position { offset: 7, leader_epoch: None }, Origin::Unknown);
+    let found = HashMap::from([(name(0), Ok(Some(committed))), (name(1), Ok(None))]);
     resetting.handle_committed(&asked, now, 0.5, found);
     assert_eq!(position(&resetting, 0), Some(7));
     assert_eq!(resetting.begin_lookups(now, &Leaders)[0].lookups[0].to, ResetTo::Latest);
@@ -170,7 +170,7 @@ fn a_partition_whose_committed_offset_is_not_known_holds_up_no_other() {
     let asked = state.begin_committed(now);
     let error = |code| Err(Error::from_code(code, "cannot fetch the committed offset"));
     let answer = HashMap::from([
-        (name(0), Ok(Some(Position { offset: 7, leader_epoch: None }))),
+        (name(0), Ok(Some((Position { offset: 7, leader_epoch: None }, Origin::Unknown)))),
         (name(1), error(ErrorCode::UNSTABLE_OFFSET_COMMIT)),
         (name(2), error(ErrorCode::TOPIC_AUTHORIZATION_FAILED)),
     ]);

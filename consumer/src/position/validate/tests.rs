@@ -13,6 +13,9 @@ use crate::fetch::state::Rules;
 use crate::options::{ConsumerValues, IsolationLevel, OffsetReset};
 use crate::subscription::{Fetching, Phase, Start};
 
+/// Of the topic that is read.
+const ID: Uuid = Uuid([7; 16]);
+
 const SOON: Duration = Duration::from_millis(100);
 
 /// Partition `n` is led by broker `n % 2 + 1` in this epoch; all are of one topic of this id.
@@ -33,7 +36,7 @@ impl Routes for Leaders {
 }
 
 const fn leaders(epoch: i32) -> Leaders {
-    Leaders { epoch, id: Uuid([7; 16]) }
+    Leaders { epoch, id: ID }
 }
 
 fn name(partition: i32) -> TopicPartition {
@@ -263,7 +266,7 @@ fn an_offset_without_an_epoch_is_not_asked_about_and_one_with_an_epoch_is_before
     let (mut state, now) = read(OffsetReset::Earliest, 1);
     state.seek(&name(0), Start::Committed);
     let asked = state.begin_committed(now);
-    let committed = Position { offset: 9, leader_epoch: Some(3) };
+    let committed = (Position { offset: 9, leader_epoch: Some(3) }, Origin::Unknown);
     state.handle_committed(&asked, now, 0.5, [(name(0), Ok(Some(committed)))].into());
     assert!(!assigned(&state, 0).may_ask(now));
     assert_eq!(state.begin_checks(now, &leaders(3))[0].checks[0].offset, 9);
@@ -295,8 +298,8 @@ fn a_topic_that_was_created_anew_is_reset_by_the_policy_and_older_metadata_are_n
     assert_eq!(assigned(&state, 0).phase, Phase::AwaitingReset(ResetTo::Earliest));
     assert!(state.buffer.is_empty_of(&name(0)));
     let generation = assigned(&state, 0).generation;
-    let route = anew.route(&name(0));
-    state.subscription.found(&name(0), generation, Position { offset: 0, leader_epoch: None }, route);
+    let origin = Origin::Leader(anew.route(&name(0)).unwrap());
+    state.subscription.found(&name(0), generation, Position { offset: 0, leader_epoch: None }, origin);
     state.note_leaders(2, &leaders(3));
     assert_eq!(state.begin_checks(now, &anew), []);
     assert!(assigned(&state, 0).may_ask(now));
@@ -318,10 +321,40 @@ fn an_offset_looked_up_in_a_topic_that_was_replaced_meanwhile_is_not_kept() {
     let anew = Leaders { epoch: 0, id: Uuid([8; 16]) };
     state.note_leaders(2, &anew);
     let found = Position { offset: 30, leader_epoch: Some(3) };
-    state.subscription.found(&name(0), generation, found, leaders(3).route(&name(0)));
+    let origin = Origin::Leader(leaders(3).route(&name(0)).unwrap());
+    state.subscription.found(&name(0), generation, found, origin);
     state.note_leaders(2, &anew);
     state.begin_checks(now, &anew);
     assert_eq!(assigned(&state, 0).phase, Phase::AwaitingReset(ResetTo::Earliest));
+}
+
+#[test]
+fn an_offset_that_was_committed_for_a_former_topic_is_not_one_of_the_topic_that_has_its_name_now() {
+    let anew = Leaders { epoch: 0, id: Uuid([8; 16]) };
+    for leader_epoch in [Some(0), None] {
+        let committed = Position { offset: 4, leader_epoch };
+        let positioned = |id: Option<Uuid>| {
+            let (mut state, now) = read(OffsetReset::Earliest, 1);
+            state.seek(&name(0), Start::Committed);
+            let asked = state.begin_committed(now);
+            let origin = Origin::of(id);
+            state.handle_committed(&asked, now, 0.5, [(name(0), Ok(Some((committed, origin))))].into());
+            (state, now)
+        };
+        let (mut former, now) = positioned(Some(ID));
+        assert_eq!(former.subscription.origin(&name(0)).topic_id(), Some(ID), "before a leader was compared");
+        former.note_leaders(2, &anew);
+        assert!(!assigned(&former, 0).may_ask(now));
+        assert_eq!(former.begin_checks(now, &anew), []);
+        assert_eq!(assigned(&former, 0).phase, Phase::AwaitingReset(ResetTo::Earliest));
+        // Where topics go by name, nobody can tell.
+        for id in [Some(anew.id), None] {
+            let (mut state, now) = positioned(id);
+            state.note_leaders(2, &anew);
+            assert_eq!(state.begin_checks(now, &anew).len(), usize::from(leader_epoch.is_some()));
+            assert_eq!(position(&state, 0), Some((4, leader_epoch)));
+        }
+    }
 }
 
 #[test]

@@ -103,8 +103,7 @@ async fn group_of_recreated(kafka: &Kafka, nodes: &Nodes, protocol: Protocol) {
     send(kafka, &ledger, 1, &stays, &[0, 1], 100).await;
     send(kafka, &ledger, 2, &doomed, &[0, 1], 100).await;
     let crew = Crew::unwatched(protocol, &[&doomed, &stays], 4, 1);
-    // That a topic is gone is told to the application. Commits are the consumer's own, who knows which of two topics of
-    // the same name it has read: an offset that the application names would be taken for one of the new topic.
+    // That a topic is gone is told to the application, by its reads and by commits.
     let habits = Habits { automatic: true, work: MS(5), tolerant: true };
     let join = || crew.member(&user, options(protocol, &crew.group, LONG_SESSION), habits);
     let members = [join(), join()];
