@@ -59,11 +59,16 @@ fn no_seed_loses_duplicates_or_reorders_anything() {
 /// 5556800: a topic grew while a static leader was away, and nobody was ever given the new partition. 2001771: a record was at
 /// one offset of an old and a new log, and reading both was taken for reading twice. 5558691: so was a commit of a topic that is
 /// gone for one that belongs to the new one's owner. 50012252: a committed offset of a topic that was gone was committed for
-/// the one that came after it, whose records before it nobody was given.
+/// the one that came after it, whose records before it nobody was given. 70000031: a static leader came back to a broker that
+/// told it its former id for that of the leader, and nobody watched the topics. 70022215: a static member was to give up a
+/// partition when another took its place, and nobody was ever given that.
 #[test]
 fn seeds_that_showed_something_wrong_once_are_good() {
-    for seed in [179, 2168, 2723, 2735, 4340, 900_589, 2_001_771, 5_556_800, 5_558_691, 9_002_229, 50_012_252]
-    {
+    let seeds = [
+        179, 2168, 2723, 2735, 4340, 900_589, 2_001_771, 5_556_800, 5_558_691, 9_002_229, 50_012_252,
+        70_000_031, 70_022_215,
+    ];
+    for seed in seeds {
         let outcome = run(seed);
         assert!(outcome.is_good(), "{outcome}");
     }

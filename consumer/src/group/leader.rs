@@ -177,14 +177,38 @@ pub(super) fn encode(
     assignments.iter().map(share).collect()
 }
 
-/// What a static leader writes to itself: on how many partitions of each topic the assignment rests. Its share is what the
-/// coordinator gives back to whoever comes back under its name, and nobody else reads what is in it.
+/// Everything that somebody still has, as the members say.
+pub(super) fn owned(members: &[GroupMember]) -> BTreeSet<TopicPartition> {
+    members.iter().flat_map(|member| &member.owned_partitions).cloned().collect()
+}
+
+/// What is `owned` by somebody and given to nobody: whoever has it is to give it up, and to join again.
+pub(super) fn withheld(
+    mut owned: BTreeSet<TopicPartition>,
+    assignments: &Assignments,
+) -> BTreeSet<TopicPartition> {
+    for partition in assignments.values().flatten() {
+        owned.remove(partition);
+    }
+    owned
+}
+
+/// What a static leader writes to itself: how many partitions of each topic the assignment gives out, all but those that are
+/// `withheld`. Its share is what the coordinator gives back to whoever comes back under its name, and nobody else reads what
+/// is in it.
 ///
 /// # Errors
 /// A name that is too long for the format.
-pub(super) fn note(layout: &Layout) -> Result<Bytes, EncodeError> {
-    let count = |partitions: &Vec<_>| i32::try_from(partitions.len()).unwrap_or(i32::MAX);
-    let counts = layout.iter().map(|(name, partitions)| (name.as_str(), count(partitions)));
+pub(super) fn note(layout: &Layout, withheld: &BTreeSet<TopicPartition>) -> Result<Bytes, EncodeError> {
+    let mut left_out: BTreeMap<&str, usize> = BTreeMap::new();
+    for partition in withheld {
+        *left_out.entry(&partition.topic).or_default() += 1;
+    }
+    let counts = layout.iter().map(|(name, partitions)| {
+        let left_out = left_out.get(name.as_str()).copied().unwrap_or(0);
+        let given_out = partitions.len().saturating_sub(left_out);
+        (name.as_str(), i32::try_from(given_out).unwrap_or(i32::MAX))
+    });
     let counts = ConsumerProtocolAssignment {
         assigned_partitions: consumer_protocol::TopicPartition::group(counts),
         ..ConsumerProtocolAssignment::default()
@@ -325,7 +349,10 @@ mod tests {
             racks.iter().map(|rack| BTreeSet::from([(*rack).to_owned()])).collect()
         };
         let layout = Layout::from([("t".to_owned(), racks(&["x", "y"])), ("u".to_owned(), Vec::new())]);
-        let written = note(&layout).unwrap();
+        let left_out = BTreeSet::from([TopicPartition::new("t", 1), TopicPartition::new("v", 0)]);
+        let less = note(&layout, &left_out).unwrap();
+        assert_eq!(noted(Some(&less)).unwrap(), Noted::from([("t".to_owned(), 1), ("u".to_owned(), 0)]));
+        let written = note(&layout, &BTreeSet::new()).unwrap();
         let read = noted(Some(&written)).unwrap();
         assert_eq!(read, Noted::from([("t".to_owned(), 2), ("u".to_owned(), 0)]));
         assert_eq!(noted_layout(&read, &layout, &Layout::new()), layout);

@@ -42,6 +42,7 @@ impl ClassicMember {
         self.heartbeats.begin(now, &self.config);
         self.joined_topics.clone_from(&self.topics);
         self.led_topics = None;
+        self.follow_up = None;
         self.state = State::Joining { request: id };
         let request = JoinGroupRequest {
             group_id: self.config.group_id.to_string(),
@@ -166,9 +167,11 @@ impl ClassicMember {
         self.led_topics = leads.then(|| topics.clone());
         self.state = if leads && !response.skip_assignment {
             let id = self.in_flight.next_id();
-            State::Assigning { request: id, task: Some(AssignmentTask { id, assignor, members, topics }) }
+            let owned = leader::owned(&members);
+            let task = Some(AssignmentTask { id, assignor, members, topics });
+            State::Assigning { request: id, task, owned }
         } else {
-            State::Syncing { request: None, assignments: Vec::new() }
+            State::Syncing { request: None, assignments: Vec::new(), withholds: false }
         };
     }
 

@@ -80,6 +80,9 @@ pub(crate) struct ClassicMember {
     led_topics: Option<Vec<String>>,
     /// What the leader of the current generation had written down for itself, until it was looked at.
     noted: Option<Noted>,
+    /// When the leader has the group rebalance again: whoever was to give something up must have done so by then, and joined
+    /// again, unless another took its place, which has nothing to give up.
+    follow_up: Option<Instant>,
     /// When the application last polled.
     polled: Instant,
     /// Attempts to join that failed in a row.
@@ -103,6 +106,7 @@ impl ClassicMember {
             departures: VecDeque::new(),
             led_topics: None,
             noted: None,
+            follow_up: None,
             polled: now,
             failures: 0,
             config,
@@ -231,6 +235,9 @@ impl ClassicMember {
             self.oversleep();
         }
         self.check_session(now);
+        if self.follow_up.take_if(|due| *due <= now).is_some() {
+            self.request_rejoin("partitions that somebody was to give up are nobody's");
+        }
     }
 
     /// When to call [`ClassicMember::handle_deadline`] and [`ClassicMember::poll_request`] again, if nothing else happens
@@ -242,7 +249,7 @@ impl ClassicMember {
             None if self.wants_coordinator() => self.coordinator.sought_at(),
             None => None,
         };
-        poll.into_iter().chain(coordinator).min()
+        poll.into_iter().chain(coordinator).chain(self.follow_up).min()
     }
 
     /// When the next request to a known coordinator is due, or its silence becomes suspicious.
@@ -287,6 +294,7 @@ impl ClassicMember {
             self.identity.member_id.clear();
         }
         self.led_topics = None;
+        self.follow_up = None;
         self.in_flight.heartbeat = None;
     }
 

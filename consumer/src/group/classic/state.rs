@@ -1,9 +1,10 @@
 //! The states of a member, and what goes with them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ottla_client::{Error, NodeId};
+use ottla_client::{Error, NodeId, TopicPartition};
 use ottla_protocol::messages::sync_group::SyncGroupRequestAssignment;
 
 use crate::assignor::{Assignor, GroupMember};
@@ -35,10 +36,11 @@ pub(super) enum State {
     Unjoined { not_before: Option<Instant>, reason: String },
     /// Waits for the answer to the JoinGroup of this number.
     Joining { request: u64 },
-    /// The leader waits for its assignor; `task` until it was taken.
-    Assigning { request: u64, task: Option<AssignmentTask> },
+    /// The leader waits for its assignor; `task` until it was taken. Some members have what is `owned`.
+    Assigning { request: u64, task: Option<AssignmentTask>, owned: BTreeSet<TopicPartition> },
     /// Waits for the answer to SyncGroup, which is to be sent first while `request` is missing.
-    Syncing { request: Option<u64>, assignments: Vec<SyncGroupRequestAssignment> },
+    /// The leader of a generation in which something is withheld, until it is given up, has another follow.
+    Syncing { request: Option<u64>, assignments: Vec<SyncGroupRequestAssignment>, withholds: bool },
     /// In the generation; with `rejoin`, on the way to the next one.
     Stable { rejoin: Option<String> },
     /// Left because the application did not poll; joins again when it does.

@@ -24,36 +24,44 @@ impl ClassicMember {
         outcome: Result<Assignments, Error>,
         rests_on: &Layout,
     ) {
-        let State::Assigning { request, .. } = self.state else { return };
-        if request != id {
+        let State::Assigning { request, owned, .. } = &mut self.state else { return };
+        if *request != id {
             return;
         }
+        let owned = std::mem::take(owned);
         let encoded = outcome.and_then(|assignments| {
-            self.encode(&assignments, rests_on).map_err(|error| {
+            let withheld = leader::withheld(owned, &assignments);
+            let encoded = self.encode(&assignments, rests_on, &withheld);
+            encoded.map(|shares| (shares, !withheld.is_empty())).map_err(|error| {
                 Error::new(ErrorKind::Encode, "the assignment of the group cannot be sent").with_cause(error)
             })
         });
         match encoded {
-            Ok(assignments) => self.state = State::Syncing { request: None, assignments },
+            Ok((assignments, withholds)) => {
+                self.state = State::Syncing { request: None, assignments, withholds }
+            }
             Err(error) => self.fail(error, true),
         }
     }
 
     /// A static leader that comes back gets its share again, and is not asked to assign: without the note it could not tell
-    /// that a topic got partitions while it was away, and nobody would ever read them.
+    /// that a topic got partitions while it was away, or that it was to give some up, and nobody would ever read them.
     fn encode(
         &self,
         assignments: &Assignments,
         rests_on: &Layout,
+        withheld: &BTreeSet<TopicPartition>,
     ) -> Result<Vec<SyncGroupRequestAssignment>, EncodeError> {
         let is_static = self.config.group_instance_id.is_some();
-        let note = is_static.then(|| leader::note(rests_on)).transpose()?;
+        let note = is_static.then(|| leader::note(rests_on, withheld)).transpose()?;
         leader::encode(assignments, note.as_ref().map(|note| (self.identity.member_id.as_str(), note)))
     }
 
     /// The SyncGroup to send, if there is one.
     pub(super) fn send_sync(&mut self) -> Option<(u64, RequestBody)> {
-        let State::Syncing { request: request @ None, assignments } = &mut self.state else { return None };
+        let State::Syncing { request: request @ None, assignments, .. } = &mut self.state else {
+            return None;
+        };
         if self.in_flight.join.is_some() {
             return None;
         }
@@ -79,12 +87,14 @@ impl ClassicMember {
             return;
         }
         self.in_flight.join = None;
-        if !matches!(self.state, State::Syncing { request: Some(request), .. } if request == id) {
-            self.finish_leaving();
-            return;
+        let State::Syncing { request: Some(request), withholds, .. } = self.state else {
+            return self.finish_leaving();
+        };
+        if request != id {
+            return self.finish_leaving();
         }
         match answer {
-            Ok(response) if response.error_code.is_ok() => self.handle_synced(now, &response),
+            Ok(response) if response.error_code.is_ok() => self.handle_synced(now, &response, withholds),
             Ok(response) => self.handle_sync_refused(now, response.error_code),
             Err(error) => {
                 let reason = format!("SyncGroup failed: {error}");
@@ -129,7 +139,7 @@ impl ClassicMember {
         }
     }
 
-    fn handle_synced(&mut self, now: Instant, response: &SyncGroupResponse) {
+    fn handle_synced(&mut self, now: Instant, response: &SyncGroupResponse, withholds: bool) {
         let differs =
             |theirs: &Option<String>, ours: &str| theirs.as_deref().is_some_and(|theirs| theirs != ours);
         if differs(&response.protocol_type, PROTOCOL_TYPE)
@@ -150,7 +160,13 @@ impl ClassicMember {
         self.coordinator.confirm();
         self.heartbeats.answered(now, &self.config);
         self.tell_assignor(&share);
-        self.noted = self.led_topics.as_ref().and(leader::noted(note.as_ref()));
+        self.noted = leader::noted(note.as_ref());
+        if let Some(noted) = &self.noted {
+            // Before JoinGroup v9 a static leader that comes back is told its former id as that of the leader. Who else has the
+            // note than whoever wrote it?
+            self.led_topics.get_or_insert_with(|| noted.keys().cloned().collect());
+        }
+        self.follow_up = withholds.then(|| now + self.config.session_timeout);
 
         // Topics that were unsubscribed meanwhile are not handed to the application; the rejoin frees them for others.
         let share: BTreeSet<_> =

@@ -143,8 +143,100 @@ fn a_static_leader_writes_down_what_its_assignment_rests_on_and_reads_it_when_it
     let (id, _) = follower.join();
     follower.joined(id, 2, "n");
     let (id, _) = follower.sync();
-    follower.member.handle_sync(follower.now, id, Ok(answer()));
+    follower.synced(id, "a-0");
+    follower.acknowledge_assigned("a-0", "a-0");
     assert_eq!(follower.member.take_noted(), None, "others watch the topics");
+    assert_eq!(follower.member.stable_topics(), Some(&[][..]));
+
+    // Before JoinGroup v9 the coordinator names the leader by its former id.
+    let mut told_otherwise = Script::new(config(), &["a"]);
+    told_otherwise.found(1);
+    let (id, _) = told_otherwise.join();
+    told_otherwise.joined(id, 1, "m, before it went");
+    let (id, _) = told_otherwise.sync();
+    told_otherwise.member.handle_sync(told_otherwise.now, id, Ok(answer()));
+    told_otherwise.acknowledge_assigned("a-0", "a-0");
+    assert_eq!(told_otherwise.member.take_noted(), Some(noted(2)));
+    assert_eq!(told_otherwise.member.stable_topics(), Some(&["a".to_owned()][..]));
+}
+
+/// A leader, static or not, that gives `m` nothing but `a-0`, and leaves out `a-1` if `n` still has that.
+fn leader_of_two(instance: Option<&str>, owned: &[(&str, i32)]) -> Script {
+    let config = GroupConfig { group_instance_id: instance.map(Into::into), ..config(cooperative()) };
+    let mut script = Script::new(config, &["a"]);
+    script.found(1);
+    let (id, _) = script.join();
+    let topics = vec!["a".to_owned()];
+    let owned_partitions = Grouped::group(owned.iter().copied());
+    let has = ConsumerProtocolSubscription { topics, owned_partitions, ..Default::default() };
+    let member = |member_id: &str, metadata| JoinGroupResponseMember {
+        member_id: member_id.into(),
+        metadata,
+        ..Default::default()
+    };
+    let response = JoinGroupResponse {
+        generation_id: 1,
+        protocol_name: Some("cooperative-sticky".into()),
+        leader: "m".into(),
+        member_id: "m".into(),
+        members: vec![
+            member("m", subscription(&["a"])),
+            member("n", encode_subscription(&has, 3).expect("fits")),
+        ],
+        ..Default::default()
+    };
+    script.member.handle_join(script.now, id, Ok(response));
+    let task = script.member.poll_assignment().expect("a task");
+    let outcome = Assignments::from([("m".into(), partitions("a-0")), ("n".into(), Vec::new())]);
+    let layout = Layout::from([("a".to_owned(), vec![BTreeSet::new(); 2])]);
+    script.member.handle_assignment(task.id, Ok(outcome), &layout);
+    let (id, request) = script.sync();
+    let assignment = request.assignments[0].assignment.clone();
+    let response = SyncGroupResponse { assignment, ..Default::default() };
+    script.member.handle_sync(script.now, id, Ok(response));
+    script.acknowledge_assigned("a-0", "a-0");
+    script
+}
+
+#[test]
+fn a_leader_that_leaves_out_what_somebody_is_to_give_up_has_the_group_rebalance_if_nobody_else_does() {
+    let rests = |script: &mut Script, seconds: u64| {
+        for _ in 0..seconds / 3 {
+            script.member.polled(script.now);
+            script.beat(ErrorCode::NONE);
+        }
+    };
+    let mut script = leader_of_two(None, &[("a", 1)]);
+    rests(&mut script, 42);
+    script.advance(seconds(2));
+    script.nothing_to_send();
+    script.advance(seconds(1));
+    // A heartbeat is due as well.
+    let requests = [script.request(), script.request()].into_iter().flatten().map(|request| request.body);
+    let joins = |body| if let RequestBody::Join(request) = body { Some(request) } else { None };
+    let request = { requests }.find_map(joins).expect("a JoinGroup");
+    assert_eq!(request.reason.as_deref(), Some("partitions that somebody was to give up are nobody's"));
+
+    let mut script = leader_of_two(None, &[("a", 1)]);
+    script.beat(ErrorCode::REBALANCE_IN_PROGRESS);
+    let (id, _) = script.join();
+    script.joined(id, 2, "n");
+    let (id, _) = script.sync();
+    script.synced(id, "a-0");
+    rests(&mut script, 90);
+    script.nothing_to_send();
+
+    let mut script = leader_of_two(None, &[]);
+    rests(&mut script, 90);
+    script.nothing_to_send();
+}
+
+#[test]
+fn a_static_leader_does_not_write_down_what_it_left_out() {
+    for (owned, given_out) in [(&[("a", 1)][..], 1), (&[], 2)] {
+        let mut script = leader_of_two(Some("i"), owned);
+        assert_eq!(script.member.take_noted(), Some(Noted::from([("a".to_owned(), given_out)])));
+    }
 }
 
 #[test]
