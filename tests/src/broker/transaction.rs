@@ -12,6 +12,10 @@ use ottla::protocol::error_code::ErrorCode;
 use ottla::protocol::messages::end_txn::EndTxnRequest;
 use ottla::protocol::messages::init_producer_id::InitProducerIdRequest;
 use ottla::protocol::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use ottla::protocol::messages::txn_offset_commit::{
+    TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+    TxnOffsetCommitResponse,
+};
 use ottla::protocol::records::{BatchBuilder, NO_HEADERS, ProducerState, SealOptions};
 use ottla::{Kafka, TopicPartition};
 use ottla_client::{CoordinatorKey, Purpose, Target, TopicsInUse};
@@ -50,7 +54,7 @@ impl Transactions {
             producer: ProducerState { producer_id: -1, producer_epoch: -1, base_sequence: 0 },
             _in_use: in_use,
         };
-        let answer = transactions.ask(&request, |answer| answer.error_code).await;
+        let answer = transactions.ask(&transactions.key(), &request, |answer| answer.error_code).await;
         transactions.producer.producer_id = answer.producer_id;
         transactions.producer.producer_epoch = answer.producer_epoch;
         transactions
@@ -107,6 +111,31 @@ impl Transactions {
         }
     }
 
+    /// Makes a group's offset of the partition part of the transaction: it is not stable until that ends.
+    pub async fn commit_offset(&self, group: &str, offset: i64) {
+        let row = TxnOffsetCommitRequestPartition {
+            partition_index: self.partition.partition,
+            committed_offset: offset,
+            ..Default::default()
+        };
+        let topic = TxnOffsetCommitRequestTopic {
+            name: self.partition.topic.to_string(),
+            partitions: vec![row],
+            ..Default::default()
+        };
+        let request = TxnOffsetCommitRequest {
+            transactional_id: self.id.clone(),
+            group_id: group.to_string(),
+            producer_id: self.producer.producer_id,
+            producer_epoch: self.producer.producer_epoch,
+            generation_id: -1,
+            topics: vec![topic],
+            ..Default::default()
+        };
+        let code = |answer: &TxnOffsetCommitResponse| answer.topics[0].partitions[0].error_code;
+        self.ask(&CoordinatorKey::Group(group.into()), &request, code).await;
+    }
+
     /// Ends the transaction: its records count, or they don't.
     pub async fn end(&mut self, committed: bool) {
         let request = EndTxnRequest {
@@ -116,7 +145,7 @@ impl Transactions {
             committed,
             ..Default::default()
         };
-        let answer = self.ask(&request, |answer| answer.error_code).await;
+        let answer = self.ask(&self.key(), &request, |answer| answer.error_code).await;
         self.producer = ProducerState {
             producer_id: answer.producer_id,
             producer_epoch: answer.producer_epoch,
@@ -124,18 +153,28 @@ impl Transactions {
         };
     }
 
-    async fn ask<R: Request>(&self, request: &R, code: impl Fn(&R::Response) -> ErrorCode) -> R::Response {
+    fn key(&self) -> CoordinatorKey {
+        CoordinatorKey::Transaction(self.id.as_str().into())
+    }
+
+    /// Asks a coordinator until it is one, and is done with the transaction before.
+    async fn ask<R: Request>(
+        &self,
+        key: &CoordinatorKey,
+        request: &R,
+        code: impl Fn(&R::Response) -> ErrorCode,
+    ) -> R::Response {
         let deadline = Instant::now() + DEADLINE;
-        let (client, key) = (self.kafka.client(), CoordinatorKey::Transaction(self.id.as_str().into()));
+        let client = self.kafka.client();
         loop {
-            let node = client.coordinator(&key, deadline).await;
+            let node = client.coordinator(key, deadline).await;
             let node = node.unwrap_or_else(|error| panic!("{key}: {error}"));
             let answer = client.call(Target::Node(node, Purpose::General), request, deadline).await;
             let answer = answer.unwrap_or_else(|error| panic!("{key}: {error}"));
             match code(&answer) {
                 ErrorCode::NONE => return answer,
                 code => {
-                    client.forget_coordinator(&key, node);
+                    client.forget_coordinator(key, node);
                     wait(&self.id, code, deadline).await;
                 }
             }

@@ -16,14 +16,9 @@ use ottla::{
     Consumer, ConsumerOptions, Error, ErrorKind, Kafka, NewTopic, NodeId, OffsetReset, Partition,
     ProducerOptions, Record, Start, TopicPartition,
 };
-use ottla_tests::broker::{DEADLINE, World, now_ms, topic, topic_with, within};
+use ottla_tests::broker::{DEADLINE, Transactions, World, now_ms, topic, topic_with, within};
 
 use super::WORLD;
-
-#[path = "../../../mock/tests/client/transaction.rs"]
-mod transaction;
-
-use transaction::Transaction;
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
@@ -122,12 +117,13 @@ fn aborted_transactions_move_the_position_and_the_lag_becomes_nothing() {
     WORLD.one(async |kafka, _| {
         let topic = topic(&kafka, "aborted", 1).await;
         let place = at(&topic, 0);
-        let mut transaction = Transaction::begin(kafka.client(), &topic).await;
+        let mut transactions = Transactions::begin(&kafka, &place).await;
+        let values = |count| vec![b"of a transaction".to_vec(); count];
         for _ in 0..3 {
             for _ in 0..10 {
-                transaction.write(&topic, 100).await;
+                transactions.send(&values(100)).await;
             }
-            transaction.end(false).await;
+            transactions.end(false).await;
         }
         let options = ConsumerOptions::default().isolation_level(IsolationLevel::ReadCommitted);
         let mut consumer = kafka.consumer(options.max_partition_fetch_bytes(4_096usize)).unwrap();
@@ -140,13 +136,13 @@ fn aborted_transactions_move_the_position_and_the_lag_becomes_nothing() {
         within(DEADLINE, "the aborted records", passed).await;
         assert_eq!(consumer.position(&place).await.unwrap(), 3_003);
 
-        transaction.write(&topic, 7).await;
+        transactions.send(&values(7)).await;
         let mut rash = kafka.consumer(ConsumerOptions::default()).unwrap();
         let places = [place.clone()];
         let end = |ends: HashMap<_, Result<i64, Error>>| *ends[&place].as_ref().unwrap();
         assert_eq!(end(consumer.end_offsets(&places).await), 3_003, "the last stable offset");
         assert_eq!(end(rash.end_offsets(&places).await), 3_010);
-        transaction.end(true).await;
+        transactions.end(true).await;
         for offset in 3_003..3_010 {
             assert_eq!(within(DEADLINE, "a record", consumer.next()).await.unwrap().offset(), offset);
         }
@@ -161,15 +157,15 @@ fn a_committed_offset_that_is_not_stable_yet_holds_up_no_other_partition() {
         let producer = kafka.producer(ProducerOptions::default()).unwrap();
         let value = 5u32.to_be_bytes();
         producer.send(Record::new(&topic).partition(1).value(&value)).await.unwrap().await.unwrap();
-        let mut transaction = Transaction::begin(kafka.client(), &topic).await;
-        transaction.commit_offset(&topic, &topic, 8).await;
+        let mut transactions = Transactions::begin(&kafka, &at(&topic, 0)).await;
+        transactions.commit_offset(&topic, 8).await;
         let options =
             ConsumerOptions::default().group_id(topic.as_str()).auto_offset_reset(OffsetReset::Earliest);
         let mut consumer = kafka.consumer(options.enable_auto_commit(false)).unwrap();
         consumer.assign([0, 1].map(|partition| (at(&topic, partition), Start::Committed))).unwrap();
         assert_eq!(read(&mut consumer, 1).await, [(0, 5)], "of partition 1");
         assert!(consumer.poll(SECONDS(1)).await.unwrap().is_empty());
-        transaction.end(true).await;
+        transactions.end(true).await;
         assert_eq!(read(&mut consumer, 2).await, [(8, 8), (9, 9)]);
     });
 }
