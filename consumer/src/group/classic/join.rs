@@ -42,7 +42,7 @@ impl ClassicMember {
         self.heartbeats.begin(now, &self.config);
         self.joined_topics.clone_from(&self.topics);
         self.led_topics = None;
-        self.follow_up = None;
+        self.follow_up.rest();
         self.state = State::Joining { request: id };
         let request = JoinGroupRequest {
             group_id: self.config.group_id.to_string(),
@@ -171,7 +171,7 @@ impl ClassicMember {
             let task = Some(AssignmentTask { id, assignor, members, topics });
             State::Assigning { request: id, task, owned }
         } else {
-            State::Syncing { request: None, assignments: Vec::new(), withholds: false }
+            State::Syncing { request: None, assignments: Vec::new(), withheld: None }
         };
     }
 

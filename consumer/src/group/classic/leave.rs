@@ -25,7 +25,7 @@ impl ClassicMember {
         let member_id = std::mem::take(&mut self.identity.member_id);
         self.identity.generation_id = -1;
         self.led_topics = None;
-        self.follow_up = None;
+        self.follow_up.rest();
         self.in_flight.heartbeat = None;
         // A first JoinGroup may be held; what it brings about has to be undone.
         let learns_id = member_id.is_empty() && self.in_flight.join.is_some() && self.is_dynamic();

@@ -25,6 +25,7 @@
 //! KIP-814 (leader that doesn't assign).
 
 mod coordinator;
+mod follow_up;
 mod heartbeat;
 mod join;
 mod leave;
@@ -47,6 +48,7 @@ use std::time::Instant;
 use ottla_client::Error;
 use ottla_protocol::error_code::ErrorCode;
 
+use self::follow_up::FollowUp;
 use self::heartbeat::Heartbeats;
 use self::leave::Departure;
 use self::state::{Identity, InFlight, State};
@@ -78,11 +80,9 @@ pub(crate) struct ClassicMember {
     departures: VecDeque<Departure>,
     /// Every topic of the group, if the coordinator named this member the leader of the current generation.
     led_topics: Option<Vec<String>>,
-    /// What the leader of the current generation had written down for itself, until it was looked at.
+    /// What a leader that came back had written down for itself before, until it was looked at.
     noted: Option<Noted>,
-    /// When the leader has the group rebalance again: whoever was to give something up must have done so by then, and joined
-    /// again, unless another took its place, which has nothing to give up.
-    follow_up: Option<Instant>,
+    follow_up: FollowUp,
     /// When the application last polled.
     polled: Instant,
     /// Attempts to join that failed in a row.
@@ -106,7 +106,7 @@ impl ClassicMember {
             departures: VecDeque::new(),
             led_topics: None,
             noted: None,
-            follow_up: None,
+            follow_up: FollowUp::default(),
             polled: now,
             failures: 0,
             config,
@@ -134,8 +134,8 @@ impl ClassicMember {
         stable.then(|| self.led_topics.as_deref().unwrap_or_default())
     }
 
-    /// On how many partitions of each topic the assignment rests, as its leader wrote down for itself; once for a generation
-    /// that this member leads.
+    /// On how many partitions of each topic the assignment rests, as its leader wrote down for itself before it went and came
+    /// back; once. Who has just assigned knows better.
     pub(crate) fn take_noted(&mut self) -> Option<Noted> {
         self.noted.take()
     }
@@ -235,7 +235,7 @@ impl ClassicMember {
             self.oversleep();
         }
         self.check_session(now);
-        if self.follow_up.take_if(|due| *due <= now).is_some() {
+        if self.follow_up.take(now) {
             self.request_rejoin("partitions that somebody was to give up are nobody's");
         }
     }
@@ -249,7 +249,7 @@ impl ClassicMember {
             None if self.wants_coordinator() => self.coordinator.sought_at(),
             None => None,
         };
-        poll.into_iter().chain(coordinator).chain(self.follow_up).min()
+        poll.into_iter().chain(coordinator).chain(self.follow_up.due()).min()
     }
 
     /// When the next request to a known coordinator is due, or its silence becomes suspicious.
@@ -294,7 +294,7 @@ impl ClassicMember {
             self.identity.member_id.clear();
         }
         self.led_topics = None;
-        self.follow_up = None;
+        self.follow_up = FollowUp::default();
         self.in_flight.heartbeat = None;
     }
 

@@ -38,9 +38,13 @@ pub(super) enum State {
     Joining { request: u64 },
     /// The leader waits for its assignor; `task` until it was taken. Some members have what is `owned`.
     Assigning { request: u64, task: Option<AssignmentTask>, owned: BTreeSet<TopicPartition> },
-    /// Waits for the answer to SyncGroup, which is to be sent first while `request` is missing.
-    /// The leader of a generation in which something is withheld, until it is given up, has another follow.
-    Syncing { request: Option<u64>, assignments: Vec<SyncGroupRequestAssignment>, withholds: bool },
+    /// Waits for the answer to SyncGroup, which is to be sent first while `request` is missing. Who has assigned has `withheld`
+    /// something, or nothing.
+    Syncing {
+        request: Option<u64>,
+        assignments: Vec<SyncGroupRequestAssignment>,
+        withheld: Option<BTreeSet<TopicPartition>>,
+    },
     /// In the generation; with `rejoin`, on the way to the next one.
     Stable { rejoin: Option<String> },
     /// Left because the application did not poll; joins again when it does.

@@ -32,13 +32,13 @@ impl ClassicMember {
         let encoded = outcome.and_then(|assignments| {
             let withheld = leader::withheld(owned, &assignments);
             let encoded = self.encode(&assignments, rests_on, &withheld);
-            encoded.map(|shares| (shares, !withheld.is_empty())).map_err(|error| {
+            encoded.map(|shares| (shares, withheld)).map_err(|error| {
                 Error::new(ErrorKind::Encode, "the assignment of the group cannot be sent").with_cause(error)
             })
         });
         match encoded {
-            Ok((assignments, withholds)) => {
-                self.state = State::Syncing { request: None, assignments, withholds }
+            Ok((assignments, withheld)) => {
+                self.state = State::Syncing { request: None, assignments, withheld: Some(withheld) }
             }
             Err(error) => self.fail(error, true),
         }
@@ -87,14 +87,15 @@ impl ClassicMember {
             return;
         }
         self.in_flight.join = None;
-        let State::Syncing { request: Some(request), withholds, .. } = self.state else {
+        let State::Syncing { request: Some(request), withheld, .. } = &mut self.state else {
             return self.finish_leaving();
         };
-        if request != id {
+        if *request != id {
             return self.finish_leaving();
         }
+        let withheld = withheld.take();
         match answer {
-            Ok(response) if response.error_code.is_ok() => self.handle_synced(now, &response, withholds),
+            Ok(response) if response.error_code.is_ok() => self.handle_synced(now, &response, withheld),
             Ok(response) => self.handle_sync_refused(now, response.error_code),
             Err(error) => {
                 let reason = format!("SyncGroup failed: {error}");
@@ -139,7 +140,12 @@ impl ClassicMember {
         }
     }
 
-    fn handle_synced(&mut self, now: Instant, response: &SyncGroupResponse, withholds: bool) {
+    fn handle_synced(
+        &mut self,
+        now: Instant,
+        response: &SyncGroupResponse,
+        withheld: Option<BTreeSet<TopicPartition>>,
+    ) {
         let differs =
             |theirs: &Option<String>, ours: &str| theirs.as_deref().is_some_and(|theirs| theirs != ours);
         if differs(&response.protocol_type, PROTOCOL_TYPE)
@@ -160,13 +166,15 @@ impl ClassicMember {
         self.coordinator.confirm();
         self.heartbeats.answered(now, &self.config);
         self.tell_assignor(&share);
-        self.noted = leader::noted(note.as_ref());
+        // Who has just assigned gets its own note, which does not count what is withheld: as news it would be a reason to
+        // rebalance at once, and again in the next generation.
+        self.noted = if withheld.is_some() { None } else { leader::noted(note.as_ref()) };
         if let Some(noted) = &self.noted {
             // Before JoinGroup v9 a static leader that comes back is told its former id as that of the leader. Who else has the
             // note than whoever wrote it?
             self.led_topics.get_or_insert_with(|| noted.keys().cloned().collect());
         }
-        self.follow_up = withholds.then(|| now + self.config.session_timeout);
+        self.follow_up.begin(now, withheld.unwrap_or_default(), self.config.session_timeout);
 
         // Topics that were unsubscribed meanwhile are not handed to the application; the rejoin frees them for others.
         let share: BTreeSet<_> =

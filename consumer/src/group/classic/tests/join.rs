@@ -127,7 +127,7 @@ fn a_static_leader_writes_down_what_its_assignment_rests_on_and_reads_it_when_it
     let answer = || SyncGroupResponse { assignment: own.assignment.clone(), ..Default::default() };
     script.member.handle_sync(script.now, id, Ok(answer()));
     script.acknowledge_assigned("a-0", "a-0");
-    assert_eq!((script.member.take_noted(), script.member.take_noted()), (Some(noted(2)), None));
+    assert_eq!(script.member.take_noted(), None, "it has just seen to it");
 
     let mut again = Script::new(config(), &["a"]);
     again.found(1);
@@ -136,7 +136,7 @@ fn a_static_leader_writes_down_what_its_assignment_rests_on_and_reads_it_when_it
     let (id, _) = again.sync();
     again.member.handle_sync(again.now, id, Ok(answer()));
     again.acknowledge_assigned("a-0", "a-0");
-    assert_eq!(again.member.take_noted(), Some(noted(2)));
+    assert_eq!((again.member.take_noted(), again.member.take_noted()), (Some(noted(2)), None));
 
     let mut follower = Script::new(config(), &["a"]);
     follower.found(1);
@@ -160,11 +160,19 @@ fn a_static_leader_writes_down_what_its_assignment_rests_on_and_reads_it_when_it
     assert_eq!(told_otherwise.member.stable_topics(), Some(&["a".to_owned()][..]));
 }
 
-/// A leader, static or not, that gives `m` nothing but `a-0`, and leaves out `a-1` if `n` still has that.
-fn leader_of_two(instance: Option<&str>, owned: &[(&str, i32)]) -> Script {
+/// A leader, static or not, of the first generation, in which it gives `m` nothing but `a-0`, and leaves out `a-1` if `n` still
+/// has that. What it wrote for itself is returned as well.
+fn leader_of_two(instance: Option<&str>, owned: &[(&str, i32)]) -> (Script, Bytes) {
     let config = GroupConfig { group_instance_id: instance.map(Into::into), ..config(cooperative()) };
     let mut script = Script::new(config, &["a"]);
     script.found(1);
+    let share = leads_two(&mut script, 1, owned);
+    script.acknowledge_assigned("a-0", "a-0");
+    (script, share)
+}
+
+/// A generation of that kind, from JoinGroup to SyncGroup's answer.
+fn leads_two(script: &mut Script, generation_id: i32, owned: &[(&str, i32)]) -> Bytes {
     let (id, _) = script.join();
     let topics = vec!["a".to_owned()];
     let owned_partitions = Grouped::group(owned.iter().copied());
@@ -175,7 +183,7 @@ fn leader_of_two(instance: Option<&str>, owned: &[(&str, i32)]) -> Script {
         ..Default::default()
     };
     let response = JoinGroupResponse {
-        generation_id: 1,
+        generation_id,
         protocol_name: Some("cooperative-sticky".into()),
         leader: "m".into(),
         member_id: "m".into(),
@@ -192,32 +200,36 @@ fn leader_of_two(instance: Option<&str>, owned: &[(&str, i32)]) -> Script {
     script.member.handle_assignment(task.id, Ok(outcome), &layout);
     let (id, request) = script.sync();
     let assignment = request.assignments[0].assignment.clone();
-    let response = SyncGroupResponse { assignment, ..Default::default() };
+    let response = SyncGroupResponse { assignment: assignment.clone(), ..Default::default() };
     script.member.handle_sync(script.now, id, Ok(response));
-    script.acknowledge_assigned("a-0", "a-0");
-    script
+    assignment
+}
+
+/// So many seconds in the generation, with a heartbeat every three.
+fn rests(script: &mut Script, seconds: u64) {
+    for _ in 0..seconds / 3 {
+        script.member.polled(script.now);
+        script.beat(ErrorCode::NONE);
+    }
 }
 
 #[test]
 fn a_leader_that_leaves_out_what_somebody_is_to_give_up_has_the_group_rebalance_if_nobody_else_does() {
-    let rests = |script: &mut Script, seconds: u64| {
-        for _ in 0..seconds / 3 {
-            script.member.polled(script.now);
-            script.beat(ErrorCode::NONE);
-        }
-    };
-    let mut script = leader_of_two(None, &[("a", 1)]);
-    rests(&mut script, 42);
-    script.advance(seconds(2));
-    script.nothing_to_send();
-    script.advance(seconds(1));
-    // A heartbeat is due as well.
-    let requests = [script.request(), script.request()].into_iter().flatten().map(|request| request.body);
-    let joins = |body| if let RequestBody::Join(request) = body { Some(request) } else { None };
-    let request = { requests }.find_map(joins).expect("a JoinGroup");
-    assert_eq!(request.reason.as_deref(), Some("partitions that somebody was to give up are nobody's"));
+    for instance in [None, Some("i")] {
+        let (mut script, _) = leader_of_two(instance, &[("a", 1)]);
+        assert_eq!(script.member.take_noted(), None);
+        rests(&mut script, 42);
+        script.advance(seconds(2));
+        script.nothing_to_send();
+        script.advance(seconds(1));
+        // A heartbeat is due as well.
+        let requests = [script.request(), script.request()].into_iter().flatten().map(|request| request.body);
+        let joins = |body| if let RequestBody::Join(request) = body { Some(request) } else { None };
+        let request = { requests }.find_map(joins).expect("a JoinGroup");
+        assert_eq!(request.reason.as_deref(), Some("partitions that somebody was to give up are nobody's"));
+    }
 
-    let mut script = leader_of_two(None, &[("a", 1)]);
+    let (mut script, _) = leader_of_two(None, &[("a", 1)]);
     script.beat(ErrorCode::REBALANCE_IN_PROGRESS);
     let (id, _) = script.join();
     script.joined(id, 2, "n");
@@ -226,7 +238,7 @@ fn a_leader_that_leaves_out_what_somebody_is_to_give_up_has_the_group_rebalance_
     rests(&mut script, 90);
     script.nothing_to_send();
 
-    let mut script = leader_of_two(None, &[]);
+    let (mut script, _) = leader_of_two(None, &[]);
     rests(&mut script, 90);
     script.nothing_to_send();
 }
@@ -234,8 +246,16 @@ fn a_leader_that_leaves_out_what_somebody_is_to_give_up_has_the_group_rebalance_
 #[test]
 fn a_static_leader_does_not_write_down_what_it_left_out() {
     for (owned, given_out) in [(&[("a", 1)][..], 1), (&[], 2)] {
-        let mut script = leader_of_two(Some("i"), owned);
-        assert_eq!(script.member.take_noted(), Some(Noted::from([("a".to_owned(), given_out)])));
+        let (_, assignment) = leader_of_two(Some("i"), owned);
+        let config = GroupConfig { group_instance_id: Some("i".into()), ..config(range()) };
+        let mut again = Script::new(config, &["a"]);
+        again.found(1);
+        let (id, _) = again.join();
+        again.joined_with(id, 1, "m", true);
+        let (id, _) = again.sync();
+        let response = SyncGroupResponse { assignment, ..Default::default() };
+        again.member.handle_sync(again.now, id, Ok(response));
+        assert_eq!(again.member.take_noted(), Some(Noted::from([("a".to_owned(), given_out)])));
     }
 }
 
