@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a driver reads the clock and draws random numbers")]
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -16,9 +16,8 @@ use ottla_protocol::messages::offset_fetch::OffsetFetchRequest;
 use tokio::time::Instant as Clock;
 use tracing::Instrument;
 
-use super::request::{
-    Judgement, TopicOffset, Topics, commit_request, fetch_request, judge_commit, judge_fetch, take_former,
-};
+use super::request::{Judgement, TopicOffset, Topics, fetch_request, judge_fetch};
+use super::round::Commit;
 use super::{Committer, OffsetAndMetadata};
 use crate::group::Membership;
 
@@ -79,41 +78,40 @@ impl Committer {
     async fn commit_as(
         &self,
         mut sender: Arc<Membership>,
-        mut pending: BTreeMap<TopicPartition, TopicOffset>,
+        pending: BTreeMap<TopicPartition, TopicOffset>,
         tries: &mut Tries,
     ) -> Result<(), Error> {
-        let mut gone = BTreeSet::new();
+        let mut commit = Commit::new(pending);
         loop {
+            let cluster = self.client.cluster();
+            let Some(mut round) = commit.next(|topic| cluster.topic(topic).map(|topic| topic.id)) else {
+                return commit.result(&self.group_id).map_err(|error| error.with_tries(tries.count));
+            };
             if self.member.is_some() && !self.membership().is_member() {
                 return Err(self.lost(None));
             }
-            let cluster = self.client.cluster();
-            let id = |topic: &str| cluster.topic(topic).map(|topic| topic.id);
-            gone.append(&mut take_former(&mut pending, id));
-            if pending.is_empty() {
-                return self.all_but(&gone, tries);
-            }
             tries.count += 1;
-            let said = pending.iter().map(|(name, offset)| (name, offset.topic_id));
-            let topics = Topics::of(&cluster, said);
-            let newest = topics.newest_version();
-            let request = |_| commit_request(&self.group_id, &sender, &pending, &topics);
-            match self.ask::<OffsetCommitRequest>(request, newest, tries.deadline).await {
+            let request = |_| round.request(&self.group_id, &sender);
+            match self.ask::<OffsetCommitRequest>(request, round.newest_version(), tries.deadline).await {
                 Err(failure) => self.pass_over(tries, failure)?,
-                Ok((node, response)) => match judge_commit(&mut pending, &topics, &response) {
-                    Judgement::Done => return self.all_but(&gone, tries),
-                    Judgement::Failed(error) => return Err(error.with_tries(tries.count)),
+                Ok((node, response)) => match round.judge(&response) {
+                    Judgement::Done => continue,
+                    Judgement::Failed(error) => {
+                        commit.refuse(error);
+                        continue;
+                    }
                     Judgement::Retry {
                         code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID,
                         ..
-                    } if self.are_gone(pending.keys()) => {
-                        gone.extend(pending.keys().map(|partition| Arc::clone(&partition.topic)));
-                        return self.all_but(&gone, tries);
+                    } if self.are_gone(round.partitions()) => {
+                        commit.lose(round);
+                        continue;
                     }
                     // Never by name: offsets of a topic that is gone would become those of its successor.
                     Judgement::Retry { code, elsewhere } => self.retry_after(tries, node, code, elsewhere),
                     Judgement::Membership(code) => match self.reconsider(code, &sender)? {
                         Some(newer) => {
+                            commit.put_back(round);
                             sender = newer;
                             continue;
                         }
@@ -124,6 +122,7 @@ impl Committer {
                     },
                 },
             }
+            commit.put_back(round);
             self.wait(tries).await?;
             sender = self.newer(sender);
         }
@@ -137,20 +136,6 @@ impl Committer {
             cluster.topic(topic).is_none()
                 && cluster.topic_error(topic) == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
         })
-    }
-
-    /// All is committed but what was of topics that are gone.
-    fn all_but(&self, gone: &BTreeSet<Arc<str>>, tries: &Tries) -> Result<(), Error> {
-        if gone.is_empty() {
-            return Ok(());
-        }
-        let topics: Vec<&str> = gone.iter().map(|topic| &**topic).collect();
-        let message = format!(
-            "offsets of group `{}` are not committed for topics that do not exist any more, or were created anew: {}",
-            self.group_id,
-            topics.join(", ")
-        );
-        Err(Error::from_code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message).with_tries(tries.count))
     }
 
     /// The committed offset of each partition, `None` where there is none.
@@ -174,7 +159,8 @@ impl Committer {
         let mut tries = Tries::new(what, deadline);
         while !pending.is_empty() {
             tries.count += 1;
-            let topics = Topics::of(&self.client.cluster(), pending.iter().map(|name| (name, None)));
+            let mut topics = Topics::of(&self.client.cluster(), &pending);
+            let mut later = topics.set_aside(&mut pending);
             let newest = topics.newest_version();
             let reader = self.membership();
             let request = |version| fetch_request(&self.group_id, &reader, &pending, &topics, version);
@@ -182,7 +168,10 @@ impl Committer {
                 Err(failure) => self.pass_over(&mut tries, failure)?,
                 Ok((node, response)) => {
                     match judge_fetch(&self.group_id, &mut pending, &mut found, &topics, &response) {
-                        Judgement::Done => break,
+                        Judgement::Done => {
+                            pending = later;
+                            continue;
+                        }
                         Judgement::Failed(error) => return Err(error.with_tries(tries.count)),
                         Judgement::Membership(code) => self.ask_as_who(&mut tries, code, &reader)?,
                         // Not by name, which may still be that of another topic: see `fetch_once`.
@@ -192,6 +181,7 @@ impl Committer {
                     }
                 }
             }
+            pending.append(&mut later);
             self.wait(&tries).await?;
         }
         Ok(found.into_iter().map(|(name, found)| (name, found.map(|found| found.offset))).collect())

@@ -1,6 +1,6 @@
 //! Committed offsets: noting them with the group's coordinator, and reading them back.
 //!
-//! - [`request`]: pure; the requests in the forms of all versions, and what an answer means for each partition;
+//! - [`round`], [`request`]: pure; the requests in the forms of all versions, and what an answer means for each partition;
 //! - [`driver`]: retries over coordinator moves until the deadline.
 //!
 //! Guarantees: a commit carries the membership of the moment at which it was asked for, and takes on a newer generation only
@@ -13,6 +13,7 @@
 
 mod driver;
 mod request;
+mod round;
 #[cfg(test)]
 mod tests;
 

@@ -1,16 +1,13 @@
-//! OffsetCommit and OffsetFetch as plain values: building them for a version, and judging the answers.
+//! OffsetFetch as plain values: building it for a version, and judging the answers; and what codes mean for offsets.
 //!
-//! Version 10 of both names topics by id; it is used where the ids of all topics are known, else they go by name up to
-//! version 9. OffsetFetch asks about one group up to version 7 and about a list of groups from 8 on.
+//! Version 10 names topics by id; it is used where the ids of all topics are known, else they go by name up to version 9.
+//! OffsetFetch asks about one group up to version 7 and about a list of groups from 8 on.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use ottla_client::{Cluster, Error, ErrorKind, TopicPartition};
 use ottla_protocol::error_code::ErrorCode;
-use ottla_protocol::messages::offset_commit::{
-    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic, OffsetCommitResponse,
-};
 use ottla_protocol::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
     OffsetFetchResponse,
@@ -20,7 +17,7 @@ use ottla_protocol::uuid::Uuid;
 use super::OffsetAndMetadata;
 use crate::group::Membership;
 
-/// The first version of both APIs that names topics by id.
+/// The first version of OffsetCommit and OffsetFetch that names topics by id.
 pub(super) const BY_ID: i16 = 10;
 
 /// The first version of OffsetFetch with a list of groups.
@@ -70,18 +67,17 @@ pub(super) enum Judgement {
 }
 
 impl Topics {
-    /// By the ids that are said, else by the metadata.
+    /// By the metadata.
     pub(super) fn of<'a>(
         cluster: &Cluster,
-        partitions: impl Iterator<Item = (&'a TopicPartition, Option<Uuid>)>,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
     ) -> Topics {
         let mut topics = Topics { complete: true, ..Topics::default() };
-        for (TopicPartition { topic, .. }, said) in partitions {
+        for TopicPartition { topic, .. } in partitions {
             if topics.ids.contains_key(topic) {
                 continue;
             }
-            let known = || cluster.topic(topic).map(|topic| topic.id);
-            match said.or_else(known) {
+            match cluster.topic(topic).map(|topic| topic.id) {
                 Some(id) if !id.is_zero() => {
                     topics.ids.insert(Arc::clone(topic), id);
                     topics.names.insert(id, Arc::clone(topic));
@@ -97,6 +93,18 @@ impl Topics {
         if self.complete { i16::MAX } else { BY_ID - 1 }
     }
 
+    /// Takes out of `pending` what has to wait for a request of its own: where some topics have ids, those that have none.
+    pub(super) fn set_aside(&mut self, pending: &mut Vec<TopicPartition>) -> Vec<TopicPartition> {
+        if self.complete || self.ids.is_empty() {
+            return Vec::new();
+        }
+        self.complete = true;
+        let (asked, later) =
+            std::mem::take(pending).into_iter().partition(|place| self.ids.contains_key(&place.topic));
+        *pending = asked;
+        later
+    }
+
     fn id(&self, name: &str) -> Uuid {
         self.ids.get(name).copied().unwrap_or_default()
     }
@@ -105,77 +113,6 @@ impl Topics {
     fn name(&self, name: &str, id: Uuid) -> Option<Arc<str>> {
         if id.is_zero() { Some(Arc::from(name)) } else { self.names.get(&id).map(Arc::clone) }
     }
-}
-
-/// Takes out what was of topics that are others of the same name by now, by the ids that `id` knows; those topics' names.
-pub(super) fn take_former(
-    pending: &mut BTreeMap<TopicPartition, TopicOffset>,
-    id: impl Fn(&str) -> Option<Uuid>,
-) -> BTreeSet<Arc<str>> {
-    let mut gone = BTreeSet::new();
-    pending.retain(|partition, offset| {
-        let now = id(&partition.topic).filter(|id| !id.is_zero());
-        let is_former = offset.topic_id.zip(now).is_some_and(|(said, now)| said != now);
-        if is_former {
-            gone.insert(Arc::clone(&partition.topic));
-        }
-        !is_former
-    });
-    gone
-}
-
-pub(super) fn commit_request(
-    group_id: &str,
-    member: &Membership,
-    offsets: &BTreeMap<TopicPartition, TopicOffset>,
-    topics: &Topics,
-) -> OffsetCommitRequest {
-    let mut listed: Vec<OffsetCommitRequestTopic> = Vec::new();
-    for (TopicPartition { topic, partition }, TopicOffset { offset, .. }) in offsets {
-        if listed.last().is_none_or(|last| *last.name != **topic) {
-            let (name, topic_id) = (topic.to_string(), topics.id(topic));
-            listed.push(OffsetCommitRequestTopic { name, topic_id, ..Default::default() });
-        }
-        if let Some(last) = listed.last_mut() {
-            last.partitions.push(OffsetCommitRequestPartition {
-                partition_index: *partition,
-                committed_offset: offset.offset,
-                committed_leader_epoch: offset.leader_epoch.unwrap_or(-1),
-                committed_metadata: Some(offset.metadata.clone()),
-                ..Default::default()
-            });
-        }
-    }
-    OffsetCommitRequest {
-        group_id: group_id.to_owned(),
-        generation_id_or_member_epoch: member.generation_id,
-        member_id: member.member_id.clone(),
-        group_instance_id: member.group_instance_id.clone(),
-        topics: listed,
-        ..Default::default()
-    }
-}
-
-/// Takes from `pending` what is committed.
-pub(super) fn judge_commit(
-    pending: &mut BTreeMap<TopicPartition, TopicOffset>,
-    topics: &Topics,
-    response: &OffsetCommitResponse,
-) -> Judgement {
-    let mut verdict = Verdict::default();
-    for topic in &response.topics {
-        let Some(name) = topics.name(&topic.name, topic.topic_id) else { continue };
-        for partition in &topic.partitions {
-            let place = TopicPartition::new(Arc::clone(&name), partition.partition_index);
-            if pending.contains_key(&place) {
-                match partition.error_code {
-                    ErrorCode::NONE => drop(pending.remove(&place)),
-                    code => verdict.add(code, || format!("cannot commit the offset of {place}")),
-                }
-            }
-        }
-    }
-    verdict.judge(pending.first_key_value().map(|(partition, _)| partition), "OffsetCommit")
 }
 
 /// `member` is named where it has epochs, so that the coordinator can refuse one that it has removed.
@@ -314,7 +251,7 @@ pub(super) fn refused(
 
 /// The gravest of the codes in an answer.
 #[derive(Debug, Default)]
-struct Verdict {
+pub(super) struct Verdict {
     membership: Option<ErrorCode>,
     failed: Option<Error>,
     retry: Option<ErrorCode>,
@@ -322,7 +259,7 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn add(&mut self, code: ErrorCode, doing: impl FnOnce() -> String) {
+    pub(super) fn add(&mut self, code: ErrorCode, doing: impl FnOnce() -> String) {
         match code {
             // Where there is no group, there is no member either.
             ErrorCode::UNKNOWN_MEMBER_ID
@@ -342,7 +279,7 @@ impl Verdict {
         }
     }
 
-    fn judge(self, unsettled: Option<&TopicPartition>, api: &str) -> Judgement {
+    pub(super) fn judge(self, unsettled: Option<&TopicPartition>, api: &str) -> Judgement {
         match (self.membership, self.failed, self.retry, unsettled) {
             (Some(code), ..) => Judgement::Membership(code),
             (None, Some(error), ..) => Judgement::Failed(error),

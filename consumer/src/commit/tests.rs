@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ottla_client::{Cluster, ErrorKind, TopicPartition};
+use ottla_client::{Cluster, Error, ErrorKind, TopicPartition};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic, OffsetCommitResponse,
@@ -16,9 +16,8 @@ use ottla_protocol::messages::offset_fetch::{
 use ottla_protocol::uuid::Uuid;
 
 use super::OffsetAndMetadata;
-use super::request::{
-    Judgement, TopicOffset, Topics, commit_request, fetch_request, judge_commit, judge_fetch, take_former,
-};
+use super::request::{Judgement, TopicOffset, Topics, fetch_request, judge_fetch};
+use super::round::{Commit, Round};
 use crate::group::Membership;
 
 fn member() -> Membership {
@@ -35,7 +34,12 @@ fn offsets() -> BTreeMap<TopicPartition, TopicOffset> {
 }
 
 fn by_name() -> Topics {
-    Topics::of(&Cluster::default(), offsets().keys().map(|name| (name, None)))
+    Topics::of(&Cluster::default(), offsets().keys())
+}
+
+/// All of [`offsets`], by name.
+fn round() -> Round {
+    Commit::new(offsets()).next(nothing).expect("something to commit")
 }
 
 #[test]
@@ -62,33 +66,106 @@ fn a_commit_carries_the_membership_and_the_partitions_by_topic() {
         topics: vec![topic("a", vec![noted, partition(1, 5)]), topic("b", vec![partition(0, 9)])],
         ..Default::default()
     };
-    assert_eq!(commit_request("g", &member(), &offsets(), &by_name()), expected);
+    assert_eq!(round().request("g", &member()), expected);
 }
+
+/// Metadata that know nothing.
+fn nothing(_: &str) -> Option<Uuid> {
+    None
+}
+
+/// The offsets, of the topics of these ids.
+fn said(ids: [Option<Uuid>; 3]) -> BTreeMap<TopicPartition, TopicOffset> {
+    let mut offsets = offsets();
+    offsets.values_mut().zip(ids).for_each(|(offset, said)| offset.topic_id = said);
+    offsets
+}
+
+const FORMER: Uuid = Uuid([1; 16]);
+const NOW: Uuid = Uuid([2; 16]);
+const OTHER: Uuid = Uuid([3; 16]);
 
 #[test]
 fn no_partition_of_a_topic_that_was_created_anew_is_committed_into_its_successor() {
-    let (former, now) = (Uuid([1; 16]), Uuid([2; 16]));
-    let left = |said: Option<Uuid>, ids: &[(&str, Uuid)]| {
-        let id = |topic: &str| ids.iter().find(|(name, _)| *name == topic).map(|(_, id)| *id);
-        let mut pending = offsets();
-        pending.values_mut().for_each(|offset| offset.topic_id = said);
-        let gone = take_former(&mut pending, id);
+    let left = |said_of_all: Option<Uuid>, ids: &[(&str, Uuid)]| {
+        let mut commit = Commit::new(said([said_of_all; 3]));
+        let mut places = Vec::new();
+        let known = |topic: &str| ids.iter().find(|(name, _)| *name == topic).map(|(_, id)| *id);
+        while let Some(round) = commit.next(known) {
+            places.extend(round.partitions().map(ToString::to_string));
+        }
         (
-            gone.into_iter().collect::<Vec<_>>(),
-            pending.into_keys().map(|place| place.topic).collect::<Vec<_>>(),
+            commit.result("g").is_err_and(|error| error.to_string().contains("created anew: a")),
+            places.join(" "),
         )
     };
-    let all = || vec!["a".into(), "a".into(), "b".into()];
-    assert_eq!(left(Some(former), &[("a", now), ("b", former)]), (vec!["a".into()], vec!["b".into()]));
-    assert_eq!(left(Some(former), &[("a", former), ("b", Uuid::ZERO)]), (vec![], all()));
-    assert_eq!(left(Some(former), &[]), (vec![], all()));
-    assert_eq!(left(None, &[("a", now), ("b", now)]), (vec![], all()));
+    assert_eq!(left(Some(FORMER), &[("a", NOW), ("b", FORMER)]), (true, "b-0".into()));
+    assert_eq!(left(Some(FORMER), &[("a", FORMER), ("b", Uuid::ZERO)]), (false, "a-0 a-1 b-0".into()));
+    assert_eq!(left(Some(FORMER), &[]), (false, "a-0 a-1 b-0".into()));
+    assert_eq!(left(None, &[("a", NOW), ("b", NOW)]), (false, "a-0 a-1 b-0".into()));
+}
+
+#[test]
+fn topics_that_have_ids_and_those_that_have_none_go_in_requests_of_their_own_which_take_turns() {
+    let mut commit = Commit::new(said([None, None, Some(FORMER)]));
+    let mut next = || {
+        let round = commit.next(nothing).expect("something to commit");
+        let request = round.request("g", &member());
+        let topics: Vec<_> = request.topics.into_iter().map(|topic| (topic.name, topic.topic_id)).collect();
+        let version = round.newest_version();
+        commit.put_back(round);
+        (topics, version)
+    };
+    let (by_id, by_name) = ((vec![("b".into(), FORMER)], i16::MAX), (vec![("a".into(), Uuid::ZERO)], 9));
+    assert_eq!([next(), next(), next()], [by_id.clone(), by_name, by_id]);
+}
+
+#[test]
+fn partitions_of_two_topics_of_one_name_are_committed_each_to_its_own() {
+    let mut round = Commit::new(said([Some(NOW), Some(FORMER), Some(OTHER)])).next(nothing).unwrap();
+    let request = round.request("g", &member());
+    let named = |topic: &OffsetCommitRequestTopic| {
+        let rows = topic.partitions.iter().map(|row| row.partition_index).collect::<Vec<_>>();
+        (topic.name.clone(), topic.topic_id, rows)
+    };
+    let topics: Vec<_> = request.topics.iter().map(named).collect();
+    assert_eq!(
+        topics,
+        [("a".into(), FORMER, vec![1]), ("a".into(), NOW, vec![0]), ("b".into(), OTHER, vec![0])]
+    );
+
+    let row = |partition_index, error_code| OffsetCommitResponsePartition {
+        partition_index,
+        error_code,
+        ..Default::default()
+    };
+    let topic =
+        |topic_id, partitions| OffsetCommitResponseTopic { topic_id, partitions, ..Default::default() };
+    let refused = vec![row(1, ErrorCode::UNKNOWN_TOPIC_ID)];
+    // That partition 1 of the other topic is committed was not asked for.
+    let committed = vec![row(0, ErrorCode::NONE), row(1, ErrorCode::NONE)];
+    let topics = vec![topic(FORMER, refused), topic(NOW, committed)];
+    let judgement = round.judge(&OffsetCommitResponse { topics, ..Default::default() });
+    assert!(matches!(judgement, Judgement::Retry { code: ErrorCode::UNKNOWN_TOPIC_ID, elsewhere: false }));
+    assert_eq!(round.partitions().map(ToString::to_string).collect::<Vec<_>>(), ["a-1", "b-0"]);
+}
+
+#[test]
+fn what_is_refused_for_good_keeps_nothing_else_from_being_committed() {
+    let mut commit = Commit::new(said([None, None, Some(FORMER)]));
+    assert!(commit.next(nothing).is_some());
+    commit.refuse(Error::new(ErrorKind::Authorization, "not for you"));
+    let round = commit.next(nothing).expect("the other request");
+    assert_eq!(round.partitions().len(), 2);
+    assert!(commit.next(nothing).is_none());
+    assert_eq!(commit.result("g").unwrap_err().kind(), ErrorKind::Authorization);
 }
 
 #[test]
 fn topics_without_ids_go_by_name() {
     assert_eq!(by_name().newest_version(), 9);
-    assert_eq!(Topics::of(&Cluster::default(), [].into_iter()).newest_version(), i16::MAX);
+    assert_eq!(round().newest_version(), 9);
+    assert_eq!(Topics::of(&Cluster::default(), &[]).newest_version(), i16::MAX);
 }
 
 fn answered(codes: [ErrorCode; 3]) -> OffsetCommitResponse {
@@ -113,14 +190,14 @@ fn answered(codes: [ErrorCode; 3]) -> OffsetCommitResponse {
 fn the_gravest_code_of_a_commit_decides_and_what_is_committed_is_settled() {
     const OK: ErrorCode = ErrorCode::NONE;
     let judge = |codes| {
-        let mut pending = offsets();
-        let judgement = match judge_commit(&mut pending, &by_name(), &answered(codes)) {
+        let mut round = round();
+        let judgement = match round.judge(&answered(codes)) {
             Judgement::Done => "done".to_owned(),
             Judgement::Retry { code, elsewhere } => format!("{code:?} elsewhere {elsewhere}"),
             Judgement::Membership(code) => format!("member {code:?}"),
             Judgement::Failed(error) => format!("{:?}", error.kind()),
         };
-        (judgement, pending.len())
+        (judgement, round.partitions().len())
     };
     let table = [
         ([OK, OK, OK], "done", 0),
@@ -144,10 +221,10 @@ fn the_gravest_code_of_a_commit_decides_and_what_is_committed_is_settled() {
 
 #[test]
 fn a_partition_that_the_answer_leaves_out_is_not_committed() {
-    let mut pending = offsets();
-    let judgement = judge_commit(&mut pending, &by_name(), &OffsetCommitResponse::default());
+    let mut round = round();
+    let judgement = round.judge(&OffsetCommitResponse::default());
     assert!(matches!(judgement, Judgement::Failed(error) if error.kind() == ErrorKind::Protocol));
-    assert_eq!(pending.len(), 3);
+    assert_eq!(round.partitions().len(), 3);
 }
 
 fn wanted() -> Vec<TopicPartition> {

@@ -183,7 +183,8 @@ fn start_jobs(context: &Context, cluster: &Arc<Cluster>, jobs: &mut Jobs) -> Opt
         let mut outlook = state.outlook(now, &**cluster);
         outlook.ready.iter().for_each(|node| state.plan.begin(*node));
         state.plan.retain(now, &**cluster);
-        let (lookups, committed) = (state.begin_lookups(now, &**cluster), state.begin_committed(now));
+        let lookups = state.begin_lookups(now, &**cluster);
+        let committed = state.begin_committed(now, |topic| cluster.topic(topic).is_some());
         if let Source::Group(topics) = &state.subscription.source
             && cluster.nodes().next().is_none()
         {

@@ -64,12 +64,20 @@ impl FetchState {
         batches.into_iter().map(|(leader, lookups)| LookupBatch { leader, lookups }).collect()
     }
 
-    /// Partitions whose committed offset is to be fetched now; they count as under way from here on.
-    pub(crate) fn begin_committed(&mut self, now: Instant) -> Vec<(TopicPartition, Generation)> {
-        let is_due = |assigned: &Assigned| {
-            assigned.phase == Phase::AwaitingOffset && !assigned.looking_up && assigned.is_ready(now)
+    /// Partitions whose committed offset is to be fetched now; they count as under way from here on. Not before their topic
+    /// `is_known`, with its id: what is committed under its name may be of one that was deleted.
+    pub(crate) fn begin_committed(
+        &mut self,
+        now: Instant,
+        is_known: impl Fn(&str) -> bool,
+    ) -> Vec<(TopicPartition, Generation)> {
+        let is_due = |(name, assigned): &(&TopicPartition, &Assigned)| {
+            assigned.phase == Phase::AwaitingOffset
+                && !assigned.looking_up
+                && assigned.is_ready(now)
+                && is_known(&name.topic)
         };
-        let unsettled = self.subscription.unsettled().filter(|(_, assigned)| is_due(assigned));
+        let unsettled = self.subscription.unsettled().filter(is_due);
         let due: Vec<_> = unsettled.map(|(name, assigned)| (name.clone(), assigned.generation)).collect();
         for (name, generation) in &due {
             if let Some(assigned) = self.subscription.current_mut(name, *generation) {

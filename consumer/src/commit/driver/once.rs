@@ -16,7 +16,8 @@ type Fetched = HashMap<TopicPartition, Result<Option<TopicOffset>, Error>>;
 
 impl Committer {
     /// The committed offset of each partition, `None` where there is none, or why it is not known. Asked once, but again
-    /// where the coordinator takes the member for one of another epoch.
+    /// where the coordinator takes the member for one of another epoch. Of topics that the metadata do not know nothing is asked:
+    /// by its name, a topic that was deleted could be meant.
     ///
     /// # Errors
     /// What concerns all partitions: `Authorization`, `Broker`, the stage at which connecting failed, or `Timeout`.
@@ -32,9 +33,14 @@ impl Committer {
         let mut tries = Tries::new(what, deadline);
         loop {
             tries.count += 1;
-            let mut pending = partitions.to_vec();
+            let cluster = self.client.cluster();
+            let is_known = |place: &&TopicPartition| cluster.topic(&place.topic).is_some();
+            let mut pending: Vec<TopicPartition> = partitions.iter().filter(is_known).cloned().collect();
             let mut found = HashMap::with_capacity(pending.len());
-            let topics = Topics::of(&self.client.cluster(), pending.iter().map(|name| (name, None)));
+            if pending.is_empty() {
+                return Ok(HashMap::new());
+            }
+            let topics = Topics::of(&cluster, &pending);
             let newest = topics.newest_version();
             let reader = self.membership();
             let request = |version| fetch_request(&self.group_id, &reader, &pending, &topics, version);

@@ -41,7 +41,7 @@ fn due(state: &mut FetchState, now: Instant) -> Vec<Job> {
     let ready = state.outlook(now, &OneLeader).ready;
     ready.iter().for_each(|node| state.plan.begin(*node));
     let lookups = state.begin_lookups(now, &OneLeader);
-    let committed = state.begin_committed(now);
+    let committed = state.begin_committed(now, |_| true);
     let committed = (!committed.is_empty()).then_some(Job::Committed(committed));
     let jobs = ready.into_iter().map(Job::Fetch).chain(checks.into_iter().map(Job::Check));
     jobs.chain(lookups.into_iter().map(Job::LookUp)).chain(committed).collect()

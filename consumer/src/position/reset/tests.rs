@@ -141,7 +141,8 @@ fn an_answer_that_a_seek_overtook_changes_nothing() {
 fn nothing_committed_means_the_policy_and_an_error_never_does() {
     let now = Instant::now();
     let mut resetting = state(OffsetReset::Latest, &[(0, Start::Committed), (1, Start::Committed)]);
-    let asked = resetting.begin_committed(now);
+    assert_eq!(resetting.begin_committed(now, |topic| topic != "t"), [], "its name alone may be another's");
+    let asked = resetting.begin_committed(now, |_| true);
     assert_eq!(asked.len(), 2);
     let committed = (Position { offset: 7, leader_epoch: None }, Origin::Unknown);
     let found = HashMap::from([(name(0), Ok(Some(committed))), (name(1), Ok(None))]);
@@ -150,16 +151,16 @@ fn nothing_committed_means_the_policy_and_an_error_never_does() {
     assert_eq!(resetting.begin_lookups(now, &Leaders)[0].lookups[0].to, ResetTo::Latest);
 
     let mut strict = state(OffsetReset::None, &[(0, Start::Committed)]);
-    let asked = strict.begin_committed(now);
+    let asked = strict.begin_committed(now, |_| true);
     strict.handle_committed(&asked, now, 0.5, HashMap::from([(name(0), Ok(None))]));
     assert_eq!(strict.next_report(now, 0.5).map(|error| error.kind()), Some(ErrorKind::OffsetOutOfRange));
 
     let mut failing = state(OffsetReset::Latest, &[(0, Start::Committed)]);
-    let asked = failing.begin_committed(now);
+    let asked = failing.begin_committed(now, |_| true);
     let error = Error::new(ErrorKind::Timeout, "no coordinator");
     failing.handle_lookup_failure(asked.iter().map(|(name, at)| (name, *at)), now, 0.5, &error);
-    assert_eq!(failing.begin_committed(now), []);
-    assert_eq!(failing.begin_committed(now + Duration::from_millis(100)).len(), 1);
+    assert_eq!(failing.begin_committed(now, |_| true), []);
+    assert_eq!(failing.begin_committed(now + Duration::from_millis(100), |_| true).len(), 1);
 }
 
 #[test]
@@ -167,7 +168,7 @@ fn a_partition_whose_committed_offset_is_not_known_holds_up_no_other() {
     let starts = [(0, Start::Committed), (1, Start::Committed), (2, Start::Committed), (3, Start::Committed)];
     let mut state = state(OffsetReset::Earliest, &starts);
     let now = Instant::now();
-    let asked = state.begin_committed(now);
+    let asked = state.begin_committed(now, |_| true);
     let error = |code| Err(Error::from_code(code, "cannot fetch the committed offset"));
     let answer = HashMap::from([
         (name(0), Ok(Some((Position { offset: 7, leader_epoch: None }, Origin::Unknown)))),
@@ -176,9 +177,9 @@ fn a_partition_whose_committed_offset_is_not_known_holds_up_no_other() {
     ]);
     state.handle_committed(&asked, now, 0.5, answer);
     assert_eq!(position(&state, 0), Some(7));
-    assert_eq!(state.begin_committed(now), []);
+    assert_eq!(state.begin_committed(now, |_| true), []);
     let again: Vec<i32> = state
-        .begin_committed(now + Duration::from_millis(100))
+        .begin_committed(now + Duration::from_millis(100), |_| true)
         .iter()
         .map(|(name, _)| name.partition)
         .collect();
@@ -191,7 +192,7 @@ fn a_partition_whose_committed_offset_is_not_known_holds_up_no_other() {
 fn a_reset_by_duration_asks_for_a_time_that_long_before_the_question_and_else_for_the_end() {
     let mut state = state(OffsetReset::ByDuration(Duration::from_secs(60)), &[(0, Start::Committed)]);
     let now = Instant::now();
-    let asked = state.begin_committed(now);
+    let asked = state.begin_committed(now, |_| true);
     state.handle_committed(&asked, now, 0.5, HashMap::from([(name(0), Ok(None))]));
     let batches = state.begin_lookups(now, &Leaders);
     let time = |clock_ms| {

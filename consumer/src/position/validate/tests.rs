@@ -265,7 +265,7 @@ fn an_offset_without_an_epoch_is_not_asked_about_and_one_with_an_epoch_is_before
 
     let (mut state, now) = read(OffsetReset::Earliest, 1);
     state.seek(&name(0), Start::Committed);
-    let asked = state.begin_committed(now);
+    let asked = state.begin_committed(now, |_| true);
     let committed = (Position { offset: 9, leader_epoch: Some(3) }, Origin::Unknown);
     state.handle_committed(&asked, now, 0.5, [(name(0), Ok(Some(committed)))].into());
     assert!(!assigned(&state, 0).may_ask(now));
@@ -336,7 +336,7 @@ fn an_offset_that_was_committed_for_a_former_topic_is_not_one_of_the_topic_that_
         let positioned = |id: Option<Uuid>| {
             let (mut state, now) = read(OffsetReset::Earliest, 1);
             state.seek(&name(0), Start::Committed);
-            let asked = state.begin_committed(now);
+            let asked = state.begin_committed(now, |_| true);
             let origin = Origin::of(id);
             state.handle_committed(&asked, now, 0.5, [(name(0), Ok(Some((committed, origin))))].into());
             (state, now)
