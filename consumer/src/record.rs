@@ -10,8 +10,9 @@ use bytes::Bytes;
 use ottla_client::TopicPartition;
 use ottla_protocol::records::LocatedRecord;
 pub use ottla_protocol::records::{Header, HeaderIter, Headers, TimestampType};
+use ottla_protocol::uuid::Uuid;
 
-use crate::subscription::Generation;
+use crate::subscription::{Generation, Provenance};
 
 /// A record of a partition.
 ///
@@ -32,8 +33,7 @@ pub(crate) struct Block {
     pub(crate) timestamp_type: TimestampType,
     /// Or -1.
     pub(crate) leader_epoch: i32,
-    /// Of the position from which they were fetched.
-    pub(crate) generation: Generation,
+    pub(crate) provenance: Provenance,
 }
 
 impl Record {
@@ -120,7 +120,12 @@ impl Record {
 
     /// Of the position from which it was fetched.
     pub(crate) fn generation(&self) -> Generation {
-        self.block.generation
+        self.block.provenance.generation
+    }
+
+    /// The id of the topic from which it was fetched, if it is known.
+    pub(crate) fn topic_id(&self) -> Option<Uuid> {
+        self.block.provenance.topic_id
     }
 
     fn source(&self) -> &TopicPartition {

@@ -106,7 +106,8 @@ impl Consumer {
     }
 
     /// Commits that `record`, and with it all before it in its partition, is processed; with the epoch of its leader, by
-    /// which a later reader notices a truncated log.
+    /// which a later reader notices a truncated log. If its topic was deleted, and created anew, since it was fetched, that is
+    /// refused with code `UNKNOWN_TOPIC_OR_PARTITION`, whatever was handed out of the new one.
     ///
     /// # Errors
     /// Those of [`Consumer::commit`].
@@ -116,7 +117,9 @@ impl Consumer {
     pub async fn commit_record(&mut self, record: &Record) -> Result<(), Error> {
         let mut offset = OffsetAndMetadata::new(record.offset().saturating_add(1));
         offset.leader_epoch = record.leader_epoch();
-        self.commit_offsets([(record.topic_partition().clone(), offset)]).await
+        let mut offsets = named(&self.shared.state(), [(record.topic_partition().clone(), offset)]);
+        offsets.values_mut().for_each(|offset| offset.topic_id = record.topic_id().or(offset.topic_id));
+        self.begin_commit(&offsets)?.await
     }
 
     /// Commits these offsets: of each partition that of the next record to read. They count for the topic of which records

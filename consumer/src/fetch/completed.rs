@@ -11,6 +11,7 @@ use bytes::Bytes;
 use ottla_client::TopicPartition;
 use ottla_protocol::messages::fetch::AbortedTransaction;
 use ottla_protocol::records::{self, Batches, ControlRecord, DecodeOptions, RecordError, RecordErrorKind};
+use ottla_protocol::uuid::Uuid;
 
 pub(crate) use extent::Extent;
 use open::OpenBatch;
@@ -20,13 +21,13 @@ use super::frames::Frame;
 use crate::batch::RecordBatch;
 use crate::options::IsolationLevel;
 use crate::record::Record;
-use crate::subscription::Generation;
+use crate::subscription::{Generation, Provenance};
 
 /// What a broker sent of one partition, undecoded until it is asked for.
 #[derive(Debug)]
 pub struct CompletedFetch {
     source: TopicPartition,
-    generation: Generation,
+    provenance: Provenance,
     batches: Batches,
     open: Option<OpenBatch>,
     /// What `batches` was before the batch that is open.
@@ -67,7 +68,7 @@ impl CompletedFetch {
         CompletedFetch {
             extent: Extent::of(&records, fetch_offset),
             source: TopicPartition::new("", 0),
-            generation: Generation::default(),
+            provenance: Provenance::default(),
             before_open: Batches::new(Bytes::new()),
             batches: Batches::new(records),
             open: None,
@@ -100,7 +101,14 @@ impl CompletedFetch {
     /// The same, with the generation of the position that it was fetched from.
     #[must_use]
     pub(crate) fn in_generation(mut self, generation: Generation) -> CompletedFetch {
-        self.generation = generation;
+        self.provenance.generation = generation;
+        self
+    }
+
+    /// The same, with the topic's id, if it is known.
+    #[must_use]
+    pub(crate) fn of_topic(mut self, topic_id: Option<Uuid>) -> CompletedFetch {
+        self.provenance.topic_id = topic_id;
         self
     }
 
@@ -327,7 +335,7 @@ impl CompletedFetch {
             }
         }
         cursor.skip_to(self.next_offset);
-        self.open = Some(OpenBatch::new(cursor, header, self.generation));
+        self.open = Some(OpenBatch::new(cursor, header, self.provenance));
         Ok(true)
     }
 

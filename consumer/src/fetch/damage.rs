@@ -11,7 +11,8 @@ use ottla_protocol::records::RecordError;
 
 use super::buffer::Reading;
 use super::state::FetchState;
-use crate::subscription::{Assigned, Generation, Start};
+use crate::position::anew::Anew;
+use crate::subscription::{Assigned, Generation, Position};
 
 /// Where partitions stand before a batch that cannot be read, and where that ends, if it is known.
 #[derive(Debug, Default)]
@@ -84,7 +85,7 @@ impl FetchState {
             return Err(Error::new(ErrorKind::InvalidState, message));
         };
         tracing::warn!(%partition, from = position, to = next, "skipping records that cannot be read");
-        self.seek(partition, Start::Offset(next));
+        self.begin_anew(partition, Anew::Moved(Position { offset: next, leader_epoch: None }));
         Ok(next)
     }
 

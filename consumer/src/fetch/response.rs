@@ -128,6 +128,7 @@ impl FetchState {
         let Some(assigned) = self.subscription.current_mut(partition, wanted.generation) else {
             return false;
         };
+        let topic_id = assigned.origin.topic_id();
         let Some(fetching) = assigned.fetching_mut() else { return false };
         let diverging = &data.diverging_epoch;
         if diverging.end_offset >= 0 || diverging.epoch >= 0 {
@@ -156,6 +157,7 @@ impl FetchState {
         let aborted = data.aborted_transactions.unwrap_or_default();
         let fetch = CompletedFetch::new(records, wanted.offset, rules.isolation, aborted)
             .check_crcs(rules.check_crcs)
+            .of_topic(topic_id)
             .within(frame.clone());
         let extent = fetch.extent();
         if extent.next_offset <= wanted.offset && !extent.damaged {

@@ -17,6 +17,8 @@ pub(crate) enum Anew {
     Sought(Start),
     /// At an offset that was kept with the epoch of the record before it.
     Kept(Position),
+    /// Elsewhere in the log that it is in, as the consumer knows by itself.
+    Moved(Position),
     /// Where the log was truncated, as the leader at this route says.
     Truncated(Position, Route),
     /// By the policy, as the offset is not in the log.
@@ -30,7 +32,9 @@ impl Anew {
     fn offset(self) -> Option<i64> {
         match self {
             Anew::Sought(Start::Offset(offset)) => Some(offset),
-            Anew::Kept(position) | Anew::Truncated(position, _) => Some(position.offset),
+            Anew::Kept(position) | Anew::Moved(position) | Anew::Truncated(position, _) => {
+                Some(position.offset)
+            }
             Anew::Sought(_) | Anew::Reset(_) | Anew::Recreated(_) => None,
         }
     }
@@ -49,6 +53,7 @@ impl FetchState {
         match to {
             Anew::Sought(start) => drop(self.subscription.seek(partition, start)),
             Anew::Kept(position) => drop(self.subscription.seek_to(partition, position)),
+            Anew::Moved(position) => self.subscription.move_within(partition, position),
             Anew::Truncated(position, route) => self.subscription.go_back(partition, position, route),
             Anew::Reset(to) | Anew::Recreated(to) => self.subscription.reset(partition, to),
         }

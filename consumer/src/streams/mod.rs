@@ -105,7 +105,7 @@ impl FetchState {
         // Before the first position is known nothing was handed out, and there is nothing to go back to.
         let position = self.subscription.partition(partition).and_then(|assigned| assigned.fetching());
         if let Some(position) = position.map(|fetching| fetching.position) {
-            self.begin_anew(partition, Anew::Kept(position));
+            self.begin_anew(partition, Anew::Moved(position));
         }
     }
 }

@@ -29,6 +29,13 @@ pub(crate) use partition::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Generation(u64);
 
+/// Where records are from: of which position of the consumer, and of which topic, if its id is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Provenance {
+    pub(crate) generation: Generation,
+    pub(crate) topic_id: Option<Uuid>,
+}
+
 #[cfg(test)]
 impl Generation {
     pub(crate) fn of(number: u64) -> Generation {
@@ -113,6 +120,19 @@ impl Subscription {
             assigned.standing = Standing::Due;
         }
         is_there
+    }
+
+    /// Goes on elsewhere in the log that the partition is in. The offset says nothing about another topic of its name, though
+    /// the leader is to be asked again.
+    pub(crate) fn move_within(&mut self, partition: &TopicPartition, position: Position) {
+        let Some(Assigned { origin, handed_of, .. }) = self.partitions.get(partition).cloned() else {
+            return;
+        };
+        self.seek_to(partition, position);
+        if let Some(assigned) = self.partitions.get_mut(partition) {
+            assigned.origin = origin.without_leader();
+            assigned.handed_of = handed_of;
+        }
     }
 
     fn begin_anew(&mut self, partition: &TopicPartition, phase: Phase) -> bool {

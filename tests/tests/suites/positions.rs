@@ -192,7 +192,8 @@ fn what_was_read_of_a_deleted_topic_is_not_committed_for_the_one_that_has_its_na
         let mut consumer = kafka.consumer(options).unwrap();
         let place = at(&topic, 0);
         consumer.assign([(place.clone(), Start::Committed)]).unwrap();
-        assert_eq!(read(&mut consumer, 10).await, numbers(0..10));
+        assert_eq!(read(&mut consumer, 9).await, numbers(0..9));
+        let former = within(DEADLINE, "the last record", consumer.next()).await.unwrap();
         create_anew(&kafka, &topic).await;
         write_now(&nodes.kafka(), &topic, 0..30).await;
         let refused = consumer.commit_offsets([(place.clone(), 10.into())]).await.unwrap_err();
@@ -208,6 +209,10 @@ fn what_was_read_of_a_deleted_topic_is_not_committed_for_the_one_that_has_its_na
             }
         }
         assert_eq!(seen, (0..30).collect::<Vec<_>>());
+        let refused = consumer.commit_record(&former).await.unwrap_err();
+        assert_eq!(refused.code(), Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION), "{refused}");
+        let committed = consumer.committed(std::slice::from_ref(&place)).await.unwrap();
+        assert_eq!(committed[&place], None);
         consumer.commit_offsets([(place.clone(), 30.into())]).await.unwrap();
         let committed = consumer.committed(std::slice::from_ref(&place)).await.unwrap();
         assert_eq!(committed[&place].as_ref().map(|committed| committed.offset), Some(30));

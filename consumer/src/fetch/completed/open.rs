@@ -11,7 +11,7 @@ use ottla_protocol::records::{BatchCursor, BatchHeader, LocatedRecord, RecordErr
 
 use crate::batch::RecordBatch;
 use crate::record::{Block, Record};
-use crate::subscription::Generation;
+use crate::subscription::Provenance;
 
 /// A batch of which some may be read already.
 #[derive(Debug)]
@@ -30,17 +30,17 @@ pub(super) struct OpenBatch {
 struct Shared {
     timestamp_type: TimestampType,
     leader_epoch: i32,
-    generation: Generation,
+    provenance: Provenance,
     /// The same for those in the cursor's block of this number.
     block: Option<(u32, Arc<Block>)>,
 }
 
 impl OpenBatch {
-    pub(super) fn new(cursor: BatchCursor, header: &BatchHeader, generation: Generation) -> OpenBatch {
+    pub(super) fn new(cursor: BatchCursor, header: &BatchHeader, provenance: Provenance) -> OpenBatch {
         let shared = Shared {
             timestamp_type: header.attributes.timestamp_type(),
             leader_epoch: header.partition_leader_epoch,
-            generation,
+            provenance,
             block: None,
         };
         let is_control = header.attributes.is_control();
@@ -67,7 +67,8 @@ impl OpenBatch {
             self.cursor.back_to(&self.found[last], self.end - self.next);
         }
         let OpenBatch { cursor, is_control, shared, .. } = self;
-        let Shared { timestamp_type, leader_epoch, generation, .. } = shared;
+        let Shared { timestamp_type, leader_epoch, provenance, .. } = shared;
+        let generation = provenance.generation;
         let from = from.max(cursor.base_offset());
         (!is_control && cursor.remaining() > 0)
             .then(|| RecordBatch::new(source.clone(), cursor, from, timestamp_type, leader_epoch, generation))
@@ -140,14 +141,14 @@ impl Shared {
         if self.block.as_ref().is_some_and(|(held, _)| *held != number) {
             self.block = None;
         }
-        let Shared { timestamp_type, leader_epoch, generation, block } = self;
+        let Shared { timestamp_type, leader_epoch, provenance, block } = self;
         let made = || {
             let block = Block {
                 source: source.clone(),
                 bytes: cursor.block().clone(),
                 timestamp_type: *timestamp_type,
                 leader_epoch: *leader_epoch,
-                generation: *generation,
+                provenance: *provenance,
             };
             (number, Arc::new(block))
         };

@@ -329,6 +329,30 @@ fn an_offset_looked_up_in_a_topic_that_was_replaced_meanwhile_is_not_kept() {
 }
 
 #[test]
+fn where_a_stream_was_let_go_or_damage_ends_is_no_place_in_the_topic_that_has_the_name_now() {
+    let anew = Leaders { epoch: 0, id: Uuid([8; 16]) };
+    for leader_epoch in [Some(3), None] {
+        let moved = || {
+            let (mut state, now) = read(OffsetReset::Earliest, 1);
+            let handed_of = state.subscription.handed_of(&name(0));
+            state.begin_anew(&name(0), Anew::Moved(Position { offset: 8, leader_epoch }));
+            assert_eq!((state.subscription.handed_of(&name(0)), handed_of), (Some(ID), Some(ID)));
+            (state, now)
+        };
+        let (mut state, now) = moved();
+        state.note_leaders(2, &leaders(3));
+        assert_eq!(position(&state, 0), Some((8, leader_epoch)));
+        assert_eq!(state.begin_checks(now, &leaders(3)).len(), usize::from(leader_epoch.is_some()));
+
+        let (mut state, now) = moved();
+        state.note_leaders(2, &anew);
+        assert!(!assigned(&state, 0).may_ask(now));
+        assert_eq!(state.begin_checks(now, &anew), []);
+        assert_eq!(assigned(&state, 0).phase, Phase::AwaitingReset(ResetTo::Earliest));
+    }
+}
+
+#[test]
 fn an_offset_that_was_committed_for_a_former_topic_is_not_one_of_the_topic_that_has_its_name_now() {
     let anew = Leaders { epoch: 0, id: Uuid([8; 16]) };
     for leader_epoch in [Some(0), None] {
