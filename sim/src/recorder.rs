@@ -40,8 +40,8 @@ struct Wanting {
     furthest: BTreeMap<Place, i64>,
     /// What was handed out of partitions whose logs were replaced: their offsets alone say nothing.
     anew: BTreeMap<Place, BTreeSet<(i64, RecordId)>>,
-    /// Where somebody went last by their own will.
-    sought: BTreeMap<Place, i64>,
+    /// Who went where last by their own will, and has been handed nothing there since.
+    gone_to: BTreeMap<Place, (ConsumerId, i64)>,
 }
 
 impl Recorder {
@@ -99,7 +99,7 @@ impl Recorder {
         self.notes().wanting.values().any(|circle| {
             let last = log.last_visible(circle.committed_only);
             if let Some(anew) = circle.anew.get(place) {
-                let sought = circle.sought.get(place).copied().unwrap_or(-1);
+                let sought = circle.gone_to.get(place).map_or(-1, |(_, offset)| *offset);
                 return last.is_some_and(|last| {
                     sought <= last.offset && !anew.contains(&(last.offset, last.record))
                 });
@@ -139,6 +139,9 @@ impl Notes {
             Event::HandedOut { consumer, place, offset, record } => {
                 let circle = self.circles.get(consumer).and_then(|circle| self.wanting.get_mut(circle));
                 if let Some(circle) = circle {
+                    if circle.gone_to.get(place).is_some_and(|(gone, _)| gone == consumer) {
+                        circle.gone_to.remove(place);
+                    }
                     if let Some(anew) = circle.anew.get_mut(place) {
                         anew.insert((*offset, *record));
                     }
@@ -149,7 +152,7 @@ impl Notes {
             Event::Sought { consumer, place, offset } => {
                 let circle = self.circles.get(consumer).and_then(|circle| self.wanting.get_mut(circle));
                 if let Some(circle) = circle {
-                    circle.sought.insert(place.clone(), *offset);
+                    circle.gone_to.insert(place.clone(), (*consumer, *offset));
                 }
             }
             _ => {}

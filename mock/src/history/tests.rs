@@ -421,12 +421,18 @@ fn of_a_log_that_was_replaced_the_new_one_counts() {
 #[test]
 fn who_goes_behind_all_of_a_new_log_need_not_be_handed_its_last_record() {
     let place = Place::new("t", 0);
-    let judged = |sought: &[i64]| {
+    let judged_after = |handed: Option<i64>, sought: &[i64]| {
         let mut history = History::new();
         let mut note = |event| history.note(Duration::from_secs(1), event);
         let topics = vec!["t".into()];
         note(Event::Opened { consumer: READER, group: None, topics, committed_only: false });
         note(Event::Assigned { consumer: READER, place: place.clone() });
+        if let Some(offset) = handed {
+            note(Event::Sent { record: id(1), place: place.clone(), transaction: None });
+            note(Event::Acknowledged { record: id(1), offset: Some(offset) });
+            note(Event::Sought { consumer: READER, place: place.clone(), offset });
+            note(Event::HandedOut { consumer: READER, place: place.clone(), offset, record: id(1) });
+        }
         note(Event::Recreated { place: place.clone() });
         note(Event::Sent { record: id(0), place: place.clone(), transaction: None });
         note(Event::Acknowledged { record: id(0), offset: Some(0) });
@@ -437,9 +443,11 @@ fn who_goes_behind_all_of_a_new_log_need_not_be_handed_its_last_record() {
         history.keep(place.clone(), FinalLog::new([Logged::plain(0, id(0))]));
         rules(&history)
     };
+    let judged = |sought: &[i64]| judged_after(None, sought);
     assert_eq!(judged(&[1]), []);
     assert_eq!(judged(&[0]), [Rule::Undelivered]);
     assert_eq!(judged(&[1, 0]), [Rule::Undelivered], "it went back");
+    assert_eq!(judged_after(Some(4), &[]), [Rule::Undelivered], "that was in the old log");
 }
 
 /// A record that is in the log twice, of which this copy was acknowledged, after a leader forgot all below an offset; and

@@ -26,6 +26,7 @@ pub(super) fn check(history: &History, limits: &Limits) -> Vec<Violation> {
     for (at, entry) in history.entries.iter().enumerate() {
         match &entry.event {
             Event::HandedOut { consumer, place, offset, record } => {
+                progress.arrived(index.circle(*consumer), *consumer, place);
                 reading::handed_out(
                     &index,
                     &mut progress,
@@ -34,7 +35,7 @@ pub(super) fn check(history: &History, limits: &Limits) -> Vec<Violation> {
                 );
             }
             Event::Sought { consumer, place, offset } => {
-                progress.sought(at, index.circle(*consumer), place, *offset);
+                progress.sought(at, (index.circle(*consumer), *consumer), place, *offset);
             }
             Event::CommitAsked { consumer, place, offset } => {
                 commits::asked(&index, &mut progress, (at, *consumer, place, *offset), &mut findings);

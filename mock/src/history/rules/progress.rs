@@ -19,6 +19,9 @@ pub(super) struct Progress<'a> {
     pub(super) committed: BTreeMap<(Circle<'a>, &'a Place), Vec<(usize, i64)>>,
     /// When each group went back last, and where to.
     sought: BTreeMap<(Circle<'a>, &'a Place), (usize, i64)>,
+    /// Who went where last and has been handed nothing there since: in which log that will be, if the partition's is replaced,
+    /// nobody knows yet.
+    gone_to: BTreeMap<(Circle<'a>, &'a Place), (ConsumerId, i64)>,
     /// Commits of the same offset that were asked for and may not have been answered.
     outstanding: BTreeMap<(ConsumerId, &'a Place, i64), Outstanding>,
 }
@@ -48,16 +51,30 @@ impl<'a> Progress<'a> {
     }
 
     /// A member goes back by its own will, and commits may go back with it.
-    pub(super) fn sought(&mut self, at: usize, circle: Circle<'a>, place: &'a Place, offset: i64) {
+    pub(super) fn sought(
+        &mut self,
+        at: usize,
+        (circle, consumer): (Circle<'a>, ConsumerId),
+        place: &'a Place,
+        offset: i64,
+    ) {
         self.sought.insert((circle, place), (at, offset));
+        self.gone_to.insert((circle, place), (consumer, offset));
         if let Some(told) = self.committed.get_mut(&(circle, place)) {
             told.retain(|(_, committed)| *committed <= offset);
         }
     }
 
-    /// Where the group went last by a member's own will.
-    pub(super) fn sought_last(&self, circle: Circle<'a>, place: &'a Place) -> Option<i64> {
-        self.sought.get(&(circle, place)).map(|(_, offset)| *offset)
+    /// Something was handed out where the member went.
+    pub(super) fn arrived(&mut self, circle: Circle<'a>, consumer: ConsumerId, place: &'a Place) {
+        if self.gone_to.get(&(circle, place)).is_some_and(|(gone, _)| *gone == consumer) {
+            self.gone_to.remove(&(circle, place));
+        }
+    }
+
+    /// Where the group went by a member's own will, and was handed nothing yet.
+    pub(super) fn gone_to(&self, circle: Circle<'a>, place: &'a Place) -> Option<i64> {
+        self.gone_to.get(&(circle, place)).map(|(_, offset)| *offset)
     }
 
     /// A group was told that it committed what it had asked for at one of these times.

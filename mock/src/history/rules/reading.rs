@@ -152,10 +152,11 @@ pub(super) fn finish<'a>(
             if !readers().any(|reader| reader.topics.contains(&&*place.topic)) {
                 continue;
             }
-            let sought = progress.sought_last(circle, place).unwrap_or(-1);
+            let sought = progress.gone_to(circle, place).unwrap_or(-1);
             let seen = progress.seen(circle, place);
             if index.is_recreated(place) {
-                // Reading goes on, wherever it began; who went to an offset of the old log may have passed over all of the new.
+                // Reading goes on, wherever it began; who went to an offset of the old log, and was handed nothing there, may have
+                // passed over all of the new.
                 let last = log.last_visible(committed_only).filter(|last| sought <= last.offset);
                 if let Some(last) = last.filter(|last| !seen.handed.contains_key(&last.offset)) {
                     let what = format!(
