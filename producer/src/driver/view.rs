@@ -67,21 +67,11 @@ fn next_snapshot(mut updates: ClusterUpdates) -> Changing {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Wake, Waker};
+    use std::task::Waker;
 
     use super::*;
-    use crate::driver::tests::scripted_client;
+    use crate::driver::tests::{Woken, scripted_client};
     use crate::{Producer, ProducerOptions, Record};
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_snapshot_is_taken_in_once_and_then_the_next_one_is_waited_for() {
@@ -94,10 +84,10 @@ mod tests {
         let producer = Producer::new(client, ProducerOptions::new()).unwrap();
         producer.send(Record::new("t").value(b"four")).await.unwrap().await.unwrap();
         assert!(view.cluster().topic("t").is_none());
-        let before = woken.0.load(Ordering::Relaxed);
+        let before = woken.count();
         assert!(before > 0 && view.poll_renewed(cx).is_ready());
         assert!(view.cluster().topic("t").is_some());
         assert!(view.poll_renewed(cx).is_pending());
-        assert_eq!(woken.0.load(Ordering::Relaxed), before, "nothing is new");
+        assert_eq!(woken.count(), before, "nothing is new");
     }
 }

@@ -12,6 +12,9 @@ mod observers;
 mod tracing;
 mod typed;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Wake;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -26,6 +29,22 @@ use crate::{
 };
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
+
+/// A waker that counts.
+#[derive(Default)]
+pub(super) struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Woken {
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// Of a cluster with the topic `t`.
 pub(super) fn scripted_client() -> ottla_client::Client {
