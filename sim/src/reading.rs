@@ -23,6 +23,10 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long one poll waits.
 pub(crate) const POLL: Duration = Duration::from_millis(400);
 
+/// For how long members take their time: after that they catch up, or what pipelines wrote again and again could be more than they
+/// can read soon enough at their pace.
+const LEISURE: Duration = Duration::from_secs(60);
+
 /// As whom a consumer is in the group.
 #[derive(Debug, Clone)]
 pub struct Membership {
@@ -140,7 +144,7 @@ impl Reading {
             if records.is_empty() {
                 // So that errors that come at once don't stop the clock.
                 tokio::time::sleep(Duration::from_millis(1)).await;
-            } else if !plan.work.is_zero() {
+            } else if !plan.work.is_zero() && recorder.elapsed() < LEISURE {
                 tokio::time::sleep(plan.work.mul_f64(rng.f64())).await;
             }
             if seeks > 0 && rng.u8(..8) == 0 {
