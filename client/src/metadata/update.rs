@@ -1,7 +1,7 @@
 //! The rules by which what brokers say becomes the next snapshot. Pure.
 //!
 //! - A leader of an older epoch never replaces a newer one of the same topic, since brokers learn of changes at different
-//!   times and a slow one would send clients back.
+//!   times and a slow one would send clients back. Where it was found is kept with it.
 //! - Another topic id is another topic: nothing of the old one counts.
 //! - What was not asked about stays; what nobody uses any more goes.
 //! - An answer without brokers is no answer.
@@ -54,6 +54,14 @@ impl Cluster {
                         next.errors.insert(name, TopicError { code, generation });
                     } else {
                         next.errors.remove(&name);
+                        // A leader that an older answer does not replace is still where it was, even if that says nothing of it.
+                        for leader in topic.partitions.iter().filter_map(|partition| partition.leader) {
+                            if !next.nodes.contains_key(&leader)
+                                && let Some(node) = self.nodes.get(&leader)
+                            {
+                                next.nodes.insert(leader, node.clone());
+                            }
+                        }
                         next.topics.insert(name, Arc::new(topic));
                     }
                 }
@@ -263,6 +271,12 @@ mod tests {
         let second = first.updated(answer(&[("t", 1, &[(3, 4), (4, 6)])]), all);
         assert_eq!(leaders(&second, "t"), [Some((1, 5)), Some((4, 6))]);
         assert_eq!(second.generation(), 2);
+        let with_node = second.with_node(4, "d", 9092).unwrap();
+        let stale = with_node.updated(answer(&[("t", 1, &[(1, 5), (1, 5)])]), all);
+        assert_eq!(leaders(&stale, "t"), [Some((1, 5)), Some((4, 6))]);
+        assert_eq!(stale.node(4).map(|node| &*node.host), Some("d"), "where the leader is");
+        let fresh = with_node.updated(answer(&[("t", 1, &[(1, 5), (1, 7)])]), all);
+        assert!(fresh.node(4).is_none());
         let same_epoch = second.updated(answer(&[("t", 1, &[(-1, 5), (4, 6)])]), all);
         assert_eq!(leaders(&same_epoch, "t"), [None, Some((4, 6))]);
         assert!(!same_epoch.is_settled("t") && second.is_settled("t"));
