@@ -89,21 +89,27 @@ impl Brokers {
     /// Sends what the sender has for this broker, or connects to it first.
     pub(super) fn send(&mut self, node: NodeId, sender: &mut Sender, cluster: &Cluster, now: Instant) {
         let broker = self.by_id.entry(node).or_default();
-        let Some(connection) = broker.connection.as_ref().filter(|connection| !connection.is_closed()) else {
-            broker.connection = None;
-            if broker.connecting.is_none()
-                && self.unreachable.get(&node).is_none_or(|pause| pause.until <= now)
-            {
-                let (client, deadline) = (self.client.clone(), now + self.request_timeout);
-                broker.connecting =
-                    Some(Box::pin(async move { client.connection(node, Purpose::Produce, deadline).await }));
-                self.busy.insert(node);
-            }
-            return;
-        };
-        while let Some(planned) = sender.plan(node, now) {
+        loop {
+            // It may be closed in the middle of this.
+            let Some(connection) = broker.connection.as_ref().filter(|connection| !connection.is_closed())
+            else {
+                broker.connection = None;
+                if broker.connecting.is_none()
+                    && self.unreachable.get(&node).is_none_or(|pause| pause.until <= now)
+                {
+                    let (client, deadline) = (self.client.clone(), runtime::now() + self.request_timeout);
+                    broker.connecting =
+                        Some(Box::pin(
+                            async move { client.connection(node, Purpose::Produce, deadline).await },
+                        ));
+                    self.busy.insert(node);
+                }
+                return;
+            };
+            let Some(planned) = sender.plan(node, now) else { return };
             let id = planned.id;
-            let deadline = now + self.request_timeout;
+            // From when it is sent: the turn may have begun long ago.
+            let deadline = runtime::now() + self.request_timeout;
             let (batches, bytes) =
                 (planned.items.len(), planned.items.iter().map(|item| item.records.len()).sum());
             let span = produce_span(node, id, batches, bytes);

@@ -126,7 +126,10 @@ impl Driver {
         let mut now = runtime::now();
         // An answer that is here counts before a command that gives up what has none.
         self.poll_events(cx, now);
-        self.poll_others(cx, now);
+        if self.poll_others(cx, now) {
+            // Callbacks of the application may have been called for a command.
+            now = runtime::now();
+        }
         loop {
             self.absorb(now);
             self.act(now);
@@ -166,16 +169,19 @@ impl Driver {
         happened
     }
 
-    /// Takes in what happens without the task's doing.
-    fn poll_others(&mut self, cx: &mut Context<'_>, now: Instant) {
+    /// Takes in what happens without the task's doing; whether there was a command.
+    fn poll_others(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut commanded = false;
         while (self.ending.deadline.is_none() || !self.commands.is_closed())
             && let Poll::Ready(command) = self.commands.poll_recv(cx)
         {
             self.command(command, now);
+            commanded = true;
         }
         while let Poll::Ready(before) = self.cluster.poll_renewed(cx) {
             self.learn_cluster(&before, now);
         }
+        commanded
     }
 
     /// When there is something to do although nothing happens.
@@ -288,7 +294,7 @@ impl Driver {
         let Driver { sender, cluster, brokers, .. } = self;
         sender.leaders(now, cluster.leaders());
         let is_known = |node| cluster.cluster().node(node).is_some();
-        sender.brokers(is_known);
+        sender.brokers(is_known, now);
         brokers.forget_gone(is_known, now);
     }
 

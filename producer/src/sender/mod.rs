@@ -149,8 +149,8 @@ impl Sender {
     }
 
     /// Brokers may have left the cluster.
-    pub(crate) fn brokers(&mut self, is_known: impl Fn(NodeId) -> bool) {
-        self.nodes.forget_gone(is_known);
+    pub(crate) fn brokers(&mut self, is_known: impl Fn(NodeId) -> bool, now: Instant) {
+        self.nodes.forget_gone(is_known, now);
     }
 
     /// Topics are others of the same name: their logs know nothing of this producer.

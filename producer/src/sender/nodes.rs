@@ -131,9 +131,12 @@ impl Nodes {
         self.by_id.get(&id)?.trouble.as_ref()
     }
 
-    /// Forgets brokers that left the cluster, as far as nothing is under way to them.
-    pub(super) fn forget_gone(&mut self, is_known: impl Fn(NodeId) -> bool) {
-        self.by_id.retain(|id, node| is_known(*id) || node.in_flight > 0 || !node.ready.is_empty());
+    /// Forgets brokers that left the cluster, as far as nothing is under way to them, and none may come back too soon.
+    pub(super) fn forget_gone(&mut self, is_known: impl Fn(NodeId) -> bool, now: Instant) {
+        let is_throttled = |node: &Node| node.throttled_until.is_some_and(|until| until > now);
+        self.by_id.retain(|id, node| {
+            is_known(*id) || node.in_flight > 0 || !node.ready.is_empty() || is_throttled(node)
+        });
     }
 
     /// Of how many brokers something is known.

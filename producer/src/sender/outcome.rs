@@ -145,7 +145,9 @@ impl Sender {
         let lane = &mut self.lanes[index];
         let Some(batch) = lane.sequences.batch_mut(ticket) else { return };
         let tries = batch.tries - batch.forgiven;
-        let until = now + self.rules.backoff.next(tries.saturating_sub(1), random);
+        // At least a little, or what is refused at once would be planned again at once, for ever.
+        let pause = self.rules.backoff.next(tries.saturating_sub(1), random).max(Duration::from_millis(1));
+        let until = now + pause;
         lane.retry_at = Some(lane.retry_at.map_or(until, |at| at.max(until)));
         if tries > self.rules.retries
             && let Some(batch) = lane.sequences.give_up(ticket)

@@ -1,6 +1,6 @@
 //! A cluster in memory behind scripted connections: metadata, producer ids, and logs that check sequence numbers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use ottla_client::test_support::{Answer, Received, ScriptedDialer, metadata, topic_error};
@@ -28,6 +28,8 @@ pub(super) struct State {
     pub(super) metadata_requests: usize,
     pub(super) produce_requests: usize,
     pub(super) last_version: i16,
+    /// What producers are to be called, one after the other; then 7.
+    pub(super) producer_ids: VecDeque<i64>,
     fault: Option<Fault>,
 }
 
@@ -39,6 +41,7 @@ impl Cluster {
             metadata_requests: 0,
             produce_requests: 0,
             last_version: -1,
+            producer_ids: VecDeque::new(),
             fault: None,
         })))
     }
@@ -81,7 +84,8 @@ impl State {
             return received.reply::<MetadataRequest>(&response);
         }
         if received.decode::<InitProducerIdRequest>().is_some() {
-            let response = InitProducerIdResponse { producer_id: 7, producer_epoch: 0, ..Default::default() };
+            let producer_id = state.producer_ids.pop_front().unwrap_or(7);
+            let response = InitProducerIdResponse { producer_id, producer_epoch: 0, ..Default::default() };
             return received.reply::<InitProducerIdRequest>(&response);
         }
         if received.decode::<ProduceRequest>().is_none() {

@@ -76,6 +76,22 @@ async fn records_are_delivered_with_their_offsets() {
     assert_eq!(cluster.with(|state| (state.produce_requests, state.last_version)), (2, 13));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_negative_producer_id_is_none() {
+    let cluster = Cluster::new(&[1]);
+    cluster.with(|state| state.producer_ids = [-1, -9].into());
+    let producer = Producer::new(cluster.client(), ProducerOptions::new()).unwrap();
+    assert_eq!(send(&producer, 0, 1).await.await.unwrap().offset, Some(0));
+    assert_eq!(cluster.with(|state| (state.producer_ids.len(), state.produce_requests)), (0, 1));
+
+    cluster.with(|state| state.producer_ids = vec![-1; 1_000].into());
+    let options = ProducerOptions::new().delivery_timeout(MS(5_000)).request_timeout(MS(1_000));
+    let producer = Producer::new(cluster.client(), options).unwrap();
+    let error = send(&producer, 0, 2).await.await.unwrap_err();
+    assert!(error.to_string().contains("negative"), "{error}");
+    assert!(!error.possibly_written());
+}
+
 #[tokio::test]
 async fn many_tasks_of_a_multi_thread_runtime_share_a_producer() {
     let work = async {

@@ -202,19 +202,40 @@ fn at_most_so_many_requests_are_in_flight_to_a_broker_and_throttling_is_obeyed()
 }
 
 #[test]
+fn what_cannot_be_sent_is_not_planned_again_at_the_same_instant_even_without_backoff() {
+    let mut bench = Bench::new(2, 200, |rules| {
+        (rules.linger, rules.backoff) = (Duration::ZERO, Backoff::new(Duration::ZERO, Duration::ZERO));
+    });
+    let _sent = [bench.send(0, b"v"), bench.send(1, b"v")];
+    let mut planned = 0;
+    while let Some((id, _)) = bench.plan().filter(|_| planned < 10) {
+        planned += 1;
+        let failed = |_| Answer::Failed(Error::new(ErrorKind::Disconnected, "refused here"));
+        bench.sender.answered(id, failed, Duration::ZERO, bench.now, 0.5);
+    }
+    assert!((1..=2).contains(&planned), "{planned}");
+    assert_eq!(bench.sender.next_wake(bench.now), Some(bench.now + MS(1)));
+    bench.at(1);
+    assert!(bench.plan().is_some());
+}
+
+#[test]
 fn a_broker_that_left_is_forgotten_once_nothing_is_under_way_to_it() {
     let mut bench = Bench::new(1, 200, |rules| rules.linger = Duration::ZERO);
     let _first = bench.send(0, b"v");
     bench.absorb();
-    bench.sender.brokers(|_| false);
+    bench.sender.brokers(|_| false, bench.now);
     assert_eq!(bench.sender.nodes.len(), 1, "something waits for it");
     let (id, _) = bench.plan().expect("one");
-    bench.sender.brokers(|_| false);
+    bench.sender.brokers(|_| false, bench.now);
     assert_eq!(bench.sender.nodes.len(), 1, "a request is under way");
-    bench.answer(id, ErrorCode::NONE);
-    bench.sender.brokers(|node| node == 1);
+    bench.sender.answered(id, |_| Answer::Said(Said::default()), MS(30), bench.now, 0.5);
+    bench.sender.brokers(|_| false, bench.now);
+    assert_eq!(bench.sender.nodes.len(), 1, "it wants to be left alone");
+    bench.at(30);
+    bench.sender.brokers(|node| node == 1, bench.now);
     assert_eq!(bench.sender.nodes.len(), 1, "it is there");
-    bench.sender.brokers(|_| false);
+    bench.sender.brokers(|_| false, bench.now);
     assert_eq!(bench.sender.nodes.len(), 0);
     let _second = bench.send(0, b"w");
     assert_eq!(bench.plan().expect("two").1, [(0, 1)], "it came back");
