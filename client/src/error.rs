@@ -112,7 +112,8 @@ impl Error {
         )
     }
 
-    /// Whether a broker may have received the request although nobody got its answer.
+    /// Whether a broker may have done what it was asked: it may have received the request although nobody got its answer, or its
+    /// answer leaves that open, as `NOT_LEADER_OR_FOLLOWER` does of one that led no more when it had written.
     pub fn possibly_written(&self) -> bool {
         self.0.possibly_written
     }
