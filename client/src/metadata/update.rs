@@ -8,7 +8,7 @@
 //!
 //! Sources: KIP-320, KIP-516, KIP-951.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use ottla_protocol::error_code::ErrorCode;
@@ -54,14 +54,7 @@ impl Cluster {
                         next.errors.insert(name, TopicError { code, generation });
                     } else {
                         next.errors.remove(&name);
-                        // A leader that an older answer does not replace is still where it was, even if that says nothing of it.
-                        for leader in topic.partitions.iter().filter_map(|partition| partition.leader) {
-                            if !next.nodes.contains_key(&leader)
-                                && let Some(node) = self.nodes.get(&leader)
-                            {
-                                next.nodes.insert(leader, node.clone());
-                            }
-                        }
+                        next.keep_leaders_of(&topic, &self.nodes);
                         next.topics.insert(name, Arc::new(topic));
                     }
                 }
@@ -78,6 +71,17 @@ impl Cluster {
         next.errors.retain(|name, _| in_use(name));
         next.name_ids();
         next
+    }
+
+    /// A leader that an older answer does not replace is still where it was `before`, even if that answer says nothing of it.
+    fn keep_leaders_of(&mut self, topic: &Topic, before: &BTreeMap<NodeId, Node>) {
+        for leader in topic.partitions.iter().filter_map(|partition| partition.leader) {
+            if !self.nodes.contains_key(&leader)
+                && let Some(node) = before.get(&leader)
+            {
+                self.nodes.insert(leader, node.clone());
+            }
+        }
     }
 
     /// The snapshot after somebody learned elsewhere of leaders; `None` if nothing of it is news. However many they are, it is

@@ -93,15 +93,8 @@ impl Brokers {
             // It may be closed in the middle of this.
             let Some(connection) = broker.connection.as_ref().filter(|connection| !connection.is_closed())
             else {
-                broker.connection = None;
-                if broker.connecting.is_none()
-                    && self.unreachable.get(&node).is_none_or(|pause| pause.until <= now)
-                {
-                    let (client, deadline) = (self.client.clone(), runtime::now() + self.request_timeout);
-                    broker.connecting =
-                        Some(Box::pin(
-                            async move { client.connection(node, Purpose::Produce, deadline).await },
-                        ));
+                if self.unreachable.get(&node).is_none_or(|pause| pause.until <= now) {
+                    broker.connect(node, &self.client, self.request_timeout);
                     self.busy.insert(node);
                 }
                 return;
@@ -177,6 +170,15 @@ impl Brokers {
 }
 
 impl Broker {
+    /// Connects, unless it does already.
+    fn connect(&mut self, node: NodeId, client: &Client, patience: Duration) {
+        self.connection = None;
+        self.connecting.get_or_insert_with(|| {
+            let (client, deadline) = (client.clone(), runtime::now() + patience);
+            Box::pin(async move { client.connection(node, Purpose::Produce, deadline).await })
+        });
+    }
+
     fn poll_event(&mut self, node: NodeId, cx: &mut Context<'_>) -> Poll<Event> {
         if let Some(connecting) = &mut self.connecting
             && let Poll::Ready(result) = connecting.as_mut().poll(cx)

@@ -59,15 +59,14 @@ async fn ask(shared: Arc<Shared>, failures: u32) -> Result<Identity, NoIdentity>
     };
     let deadline = runtime::now() + shared.values().request_timeout;
     match shared.client.call(Target::Any, &request, deadline).await {
-        // Batches without an id would be written without a look at their sequence numbers.
-        Ok(answer)
-            if answer.error_code.is_ok() && answer.producer_id.min(answer.producer_epoch.into()) < 0 =>
-        {
+        Ok(answer) if answer.error_code.is_ok() => {
+            let identity = Identity { producer_id: answer.producer_id, epoch: answer.producer_epoch };
+            if identity.producer_id >= 0 && identity.epoch >= 0 {
+                return Ok(identity);
+            }
+            // Batches without an id would be written without a look at their sequence numbers.
             let message = "no producer id: the broker named a negative one";
             Err(NoIdentity { error: Error::new(ErrorKind::Protocol, message), fatal: false })
-        }
-        Ok(answer) if answer.error_code.is_ok() => {
-            Ok(Identity { producer_id: answer.producer_id, epoch: answer.producer_epoch })
         }
         Ok(answer) => {
             let code = answer.error_code;
